@@ -1,0 +1,35 @@
+# Everything runs in .venv, made on first use. PYTHON chooses the interpreter: make test PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: help demo test lint imports bench clean
+
+help: ## what each command does
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: $(VENV)/installed ## train a small Hue-Net on drawn flowers and write pictures and metrics to runs/demo
+	$(RUN) -m huenet demo --out runs/demo
+
+test: $(VENV)/installed ## run the tests
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
+
+lint: $(VENV)/installed ## check style
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
+	bash tests/imports.sh
+
+bench: $(VENV)/installed ## time the operators against the dense reference
+	$(RUN) -m pytest bench --benchmark-enable
+
+$(VENV)/installed: pyproject.toml setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "huenet needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "no venv module: sudo apt install python3-venv"; exit 1; }
+	$(RUN) -m pip install --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean: ## remove the environment and what it built
+	rm -rf $(VENV) build dist *.egg-info

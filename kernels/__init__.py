@@ -1,0 +1,28 @@
+"""Differentiable histograms, mutual information and earth mover's distances for images: drop-in PyTorch functions.
+
+    from huenet.kernels import Bins, emd, mutual_information, soft_histogram
+
+    hue = Bins(256, boundary="circular")
+    loss = emd(soft_histogram(output, hue), soft_histogram(target, hue), circular=True)      # (B, N) samples -> (B,)
+    loss = 1 - mutual_information(source, output, hue).relative
+
+Samples are on the last dimension, any leading dimensions are a batch. Gradients are written by hand; nothing of size samples x
+bins is stored. Functions are differentiable once (`backend="reference"` any number of times) and work under `torch.compile`.
+`torch.func` transforms are not supported, except by `backend="reference"`, and raise.
+"""
+
+from .bins import Bins
+from .emd import emd, squared_emd
+from .histogram import soft_histogram
+from .joint_histogram import joint_histogram
+from .mutual_information import MutualInformation, mutual_information
+
+__all__ = [
+    "Bins",
+    "MutualInformation",
+    "emd",
+    "joint_histogram",
+    "mutual_information",
+    "soft_histogram",
+    "squared_emd",
+]

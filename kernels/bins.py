@@ -1,0 +1,216 @@
+"""Bins of a soft histogram, and the window functions that say how a sample is shared among them.
+
+A sample x falls at t = (x - low) * count / (high - low), in bin widths. Its response in bin k is window(u) with
+u = t - (k + 1/2), the signed distance to the bin's centre. Every window is even and falls to zero, which the other files
+rely on: the response of a mirrored sample is the response of the mirrored bin, and only few bins matter per sample.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BOUNDARIES = ("open", "reflect", "circular")
+
+
+def logistic(u: Tensor, bandwidth: float) -> Tensor:
+    """Pi_k of the Hue-Net paper, Eq. 6: sigmoid((u + 1/2) / W) - sigmoid((u - 1/2) / W), written without cancellation."""
+    half, x = 0.5 / bandwidth, u / bandwidth
+    return -math.expm1(-1 / bandwidth) * torch.sigmoid(half + x) * torch.sigmoid(half - x)
+
+
+def logistic_derivative(u: Tensor, bandwidth: float) -> Tensor:
+    half, x = 0.5 / bandwidth, u / bandwidth
+    return logistic(u, bandwidth) * (torch.sigmoid(half - x) - torch.sigmoid(half + x)) / bandwidth
+
+
+def gaussian(u: Tensor, bandwidth: float) -> Tensor:
+    """A normal density of standard deviation `bandwidth` integrated over the bin (Eq. 3 with a Gaussian kernel)."""
+    # erfc on the far side of zero: a difference of two values near 1 would lose the tail
+    scale, distance = math.sqrt(0.5) / bandwidth, u.abs()
+    return 0.5 * (torch.erfc(scale * (distance - 0.5)) - torch.erfc(scale * (distance + 0.5)))
+
+
+def gaussian_derivative(u: Tensor, bandwidth: float) -> Tensor:
+    scale = math.sqrt(0.5) / bandwidth
+    density = torch.exp(-(scale * (u + 0.5)).square()) - torch.exp(-(scale * (u - 0.5)).square())
+    return density * (scale / math.sqrt(math.pi))
+
+
+def triangular(u: Tensor, bandwidth: float) -> Tensor:
+    """max(0, 1 - |u| / bandwidth): HarmonicGAN's bins; they sum to one at bandwidth 1."""
+    return torch.relu(1 - u.abs() / bandwidth)
+
+
+def triangular_derivative(u: Tensor, bandwidth: float) -> Tensor:
+    return torch.where(u.abs() < bandwidth, -torch.sign(u) / bandwidth, torch.zeros_like(u))
+
+
+def bspline(u: Tensor, bandwidth: float) -> Tensor:
+    """The cubic B-spline of ITK's and MONAI's mutual information; its bins sum to one at bandwidth 1."""
+    v = u.abs() / bandwidth
+    return torch.where(v < 1, 2 / 3 - v * v * (1 - v / 2), (2 - v).clamp_min(0) ** 3 / 6)
+
+
+def bspline_derivative(u: Tensor, bandwidth: float) -> Tensor:
+    v = u.abs() / bandwidth
+    slope = torch.where(v < 1, v * (1.5 * v - 2), -((2 - v).clamp_min(0) ** 2) / 2)
+    return slope * torch.sign(u) / bandwidth
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window: its response, its derivative with respect to u, and how far it reaches."""
+
+    response: Callable[[Tensor, float], Tensor]
+    derivative: Callable[[Tensor, float], Tensor]
+    natural_bandwidth: float
+    #: distance |u| in bins beyond which the response is at most eps of its mass, from (bandwidth, eps)
+    reach: Callable[[float, float], float]
+
+
+WINDOWS = {
+    "logistic": Window(logistic, logistic_derivative, 0.4, lambda w, eps: 0.5 + w * math.log(1 / eps)),
+    "gaussian": Window(gaussian, gaussian_derivative, 0.4, lambda w, eps: 0.5 + w * math.sqrt(2 * math.log(1 / eps))),
+    "triangular": Window(triangular, triangular_derivative, 1.0, lambda w, eps: w),
+    "bspline": Window(bspline, bspline_derivative, 1.0, lambda w, eps: 2 * w),
+}
+
+
+@dataclass(frozen=True)
+class Bins:
+    """`count` equal bins over [low, high].
+
+    Args:
+        count: number of bins K, at least 1; any integer.
+        low, high: the range, in the samples' units.
+        bandwidth: width of the window in bin widths. None is the window's natural one: 0.4 (the paper's W = L / 2.5) for
+            `logistic` and `gaussian`, which are kernels of that width integrated over the bin (Eq. 3-6); 1 for `triangular`
+            and `bspline`, whose responses then sum to one.
+        boundary: what becomes of the part of a window that leaves the range. `open` loses it (the paper); `reflect` adds the
+            samples' mirror images at both ends, so that mass is kept; `circular` takes samples modulo the range, as hue wants.
+        window: `logistic` (the paper), `gaussian`, `triangular` or `bspline` (cubic).
+
+    Samples outside the range are defined by the same formulas: `open` counts what reaches in, `reflect` adds exactly the
+    images -t and 2K - t, `circular` wraps.
+
+    Raises:
+        TypeError, ValueError: for a value outside the above; the message names the argument.
+    """
+
+    count: int = 256
+    low: float = 0.0
+    high: float = 1.0
+    bandwidth: float | None = None
+    boundary: str = "open"
+    window: str = "logistic"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, numbers.Integral):
+            raise TypeError(f"bins.count must be an integer, got {self.count!r}")
+        if self.count < 1:
+            raise ValueError(f"bins.count must be at least 1, got {self.count}")
+        for name in ("low", "high") + (("bandwidth",) if self.bandwidth is not None else ()):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise TypeError(f"bins.{name} must be a real number, got {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"bins.{name} must be finite, got {value}")
+        if not self.low < self.high:
+            raise ValueError(f"bins.low must be below bins.high, got low={self.low}, high={self.high}")
+        if self.bandwidth is not None and not self.bandwidth > 0:
+            raise ValueError(f"bins.bandwidth must be positive (in bin widths), got {self.bandwidth}")
+        for name, allowed in (("boundary", BOUNDARIES), ("window", tuple(WINDOWS))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"bins.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+
+    @property
+    def effective_bandwidth(self) -> float:
+        """The bandwidth in bin widths, the window's natural one where none was given."""
+        natural = WINDOWS[self.window].natural_bandwidth
+        return natural if self.bandwidth is None else float(self.bandwidth)
+
+    @property
+    def edges(self) -> Tensor:
+        """The count + 1 bin edges, float64."""
+        return torch.linspace(self.low, self.high, self.count + 1, dtype=torch.float64)
+
+    @property
+    def centers(self) -> Tensor:
+        """The count bin centres, float64 (the paper's mu_k)."""
+        edges = self.edges
+        return (edges[1:] + edges[:-1]) / 2
+
+    @property
+    def scale(self) -> float:
+        """Bins per unit of x: dt/dx."""
+        return self.count / (self.high - self.low)
+
+    def coordinate(self, x: Tensor) -> Tensor:
+        """Samples in bin widths, t = (x - low) * scale, in float64 so that t - k is not rounded away; circular: in [0, count]."""
+        t = (x.double() - self.low) * self.scale
+        return torch.remainder(t, self.count) if self.boundary == "circular" else t
+
+    def response(self, u: Tensor) -> Tensor:
+        """The window at distance u (bin widths) from a bin's centre."""
+        return WINDOWS[self.window].response(u, self.effective_bandwidth)
+
+    def derivative(self, u: Tensor) -> Tensor:
+        """d response / du."""
+        return WINDOWS[self.window].derivative(u, self.effective_bandwidth)
+
+    def radius(self, dtype: torch.dtype) -> int:
+        """Bins either side of a sample's own that the window reaches; farther ones get less than dtype's rounding of one."""
+        reach = WINDOWS[self.window].reach(self.effective_bandwidth, torch.finfo(dtype).eps / 2)
+        return max(1, math.ceil(reach - 0.5))
+
+    @property
+    def spec(self) -> str:
+        """The bins as a string, the form in which they pass through registered operators (whose arguments are plain values)."""
+        return ",".join(
+            map(
+                str,
+                (
+                    int(self.count),
+                    float(self.low),
+                    float(self.high),
+                    self.effective_bandwidth,
+                    self.boundary,
+                    self.window,
+                ),
+            )
+        )
+
+    @staticmethod
+    @functools.lru_cache(maxsize=256)
+    def from_spec(spec: str) -> Bins:
+        count, low, high, bandwidth, boundary, window = spec.split(",")
+        return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window)
+
+
+def as_bins(bins: int | Bins, name: str = "bins") -> Bins:
+    """An int as `Bins` of that count over [0, 1]; `Bins` as they are. TypeError otherwise."""
+    if isinstance(bins, Bins):
+        return bins
+    if isinstance(bins, bool) or not isinstance(bins, numbers.Integral):
+        raise TypeError(f"{name} must be an int or huenet.kernels.Bins, got {type(bins).__name__}")
+    if bins < 1:
+        raise ValueError(f"{name} must be at least 1, got {bins}")
+    return Bins(count=int(bins))
+
+
+def as_bins_pair(bins: int | Bins, bins_y: int | Bins | None) -> tuple[Bins, Bins]:
+    """The bins of both axes: `bins_y` None repeats `bins`, an int is `bins` with that count."""
+    first = as_bins(bins)
+    if bins_y is None:
+        return first, first
+    if isinstance(bins_y, Bins):
+        return first, bins_y
+    count = as_bins(bins_y, "bins_y").count
+    return first, Bins(count, first.low, first.high, first.bandwidth, first.boundary, first.window)

@@ -1,0 +1,131 @@
+"""Soft histogram of samples (Hue-Net, Eq. 5).
+
+    h[k] = sum_n s_n window(t_n - k - 1/2),      s_n = 1/N or the normalised weight
+    dL/dx_n = s_n dt/dx sum_k G[k] window'(t_n - k - 1/2),      dL/ds_n = sum_k G[k] window(t_n - k - 1/2)
+
+with G the upstream gradient. Only the bins within a sample's reach enter (see tiles.py), and nothing but the samples and weights
+is kept for the backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import arguments, reference
+from .bins import Bins, as_bins
+from .registration import once_differentiable, operator
+from .tiles import Axis, Responses, Runs, chunks
+
+
+def _forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
+    """(B, N) -> (B, K) by runs of samples of one tile."""
+    axis = Axis.covering(bins, x)
+    blocks = x.new_zeros(len(x) * axis.blocks, axis.tile, dtype=torch.float64)
+    for part in chunks(*x.shape, axis.reach):
+        run = _Chunk(x, shares, axis, part)
+        windows = torch.bmm((run.share * run.x.factor).unsqueeze(1), run.x.values).squeeze(1).double()
+        for i, block in enumerate(windows.split(axis.tile, dim=1)):
+            blocks.index_add_(0, run.image * axis.blocks + run.tile + i, block)
+    return axis.fold(blocks.view(len(x), axis.blocks * axis.tile), 1).to(x.dtype)
+
+
+def _backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to x and shares, empty where not needed."""
+    axis = Axis.covering(bins, x)
+    grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
+    # G over the reach of every tile, a view: (B, tiles, reach)
+    reaches = axis.unfold(grad, 1).unfold(1, axis.reach, axis.tile)
+    for part in chunks(*x.shape, axis.reach):
+        run = _Chunk(x, shares, axis, part)
+        upstream = reaches[run.image, run.tile].unsqueeze(-1)
+        if needs[0]:
+            slope = torch.bmm(run.x.slopes(), upstream).squeeze(-1)
+            grad_x[part] = run.scatter(slope.mul_(run.share).mul_(run.x.slope_factor * bins.scale))
+        if needs[1]:
+            grad_shares[part] = run.scatter(torch.bmm(run.x.values, upstream).squeeze(-1).mul_(run.x.factor))
+    return grad_x, grad_shares
+
+
+class _Chunk:
+    """Some samples in runs of one tile: their responses (runs, length, reach), shares, and where the runs belong."""
+
+    def __init__(self, x: Tensor, shares: Tensor | None, axis: Axis, part: tuple[slice, slice]) -> None:
+        self._like = x[part]
+        tile, distance = axis.locate(self._like)
+        image = torch.arange(len(self._like), device=x.device).unsqueeze(1)
+        self._runs = runs = Runs.of(image * axis.count + tile, len(self._like) * axis.count, axis.reach)
+        self.share = runs.gather(torch.full_like(self._like, 1 / x.shape[1]) if shares is None else shares[part])
+        self.x = Responses(axis, runs.gather(distance))
+        self.image, self.tile = runs.tiles // axis.count + part[0].start, runs.tiles % axis.count
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """From runs back to the chunk's samples."""
+        return self._runs.scatter(values, self._like)
+
+
+@operator("soft_histogram")
+def _op(x: Tensor, shares: Tensor | None, bins: str) -> Tensor:
+    return arguments.spread_nan(_forward(x, shares, Bins.from_spec(bins)), x, shares)
+
+
+@operator("soft_histogram_backward")
+def _op_backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: str, needs: list[bool]) -> tuple[Tensor, Tensor]:
+    return _backward(grad, x, shares, Bins.from_spec(bins), needs)
+
+
+@_op.register_fake
+def _(x: Tensor, shares: Tensor | None, bins: str) -> Tensor:
+    return x.new_empty(x.shape[0], Bins.from_spec(bins).count)
+
+
+@_op_backward.register_fake
+def _(grad: Tensor, x: Tensor, shares: Tensor | None, bins: str, needs: list[bool]) -> tuple[Tensor, Tensor]:
+    grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
+    return grad_x, grad_shares
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    x, shares, ctx.bins = inputs
+    ctx.save_for_backward(x, shares)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    needs = list(ctx.needs_input_grad[:2])
+    grads = _op_backward(grad, *ctx.saved_tensors, ctx.bins, needs)
+    return *(g if need else None for g, need in zip(grads, needs)), None
+
+
+_op.register_autograd(_differentiate, setup_context=_setup_context)
+once_differentiable(_op_backward)
+
+
+def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None = None, backend: str | None = None) -> Tensor:
+    """Differentiable histogram of the samples on the last dimension: the mean response of each bin (Hue-Net, Eq. 5).
+
+    Args:
+        x: samples, (..., N), floating; half precision is computed and returned in float32. Values outside the bins' range are
+            treated as `Bins` says; a NaN sample makes its whole histogram NaN.
+        bins: number of bins over [0, 1], or `Bins`.
+        weights: non-negative votes, broadcastable to x, normalised to mean 1 over the samples; soft masks, differentiable.
+            Where they sum to zero the histogram and its gradients are zero.
+        backend: None (the best for the device), "torch" (block-sparse, any device) or "reference" (dense PyTorch).
+
+    Returns:
+        (..., K), non-negative, summing to 1 but for what an `open` boundary loses. No samples give zeros.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what came.
+        RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+    """
+    bins = as_bins(bins)
+    x = arguments.samples("x", x)
+    shares = arguments.shares(x, weights)
+    if arguments.choose_backend(backend) == "reference":
+        with torch.autocast(x.device.type, enabled=False):
+            return reference.soft_histogram(x, bins, shares)
+    arguments.plain_autograd_only(x, *([] if shares is None else [shares]))
+    histogram = _op(arguments.rows(x), None if shares is None else arguments.rows(shares), bins.spec)
+    return histogram.view(*x.shape[:-1], bins.count)

@@ -1,0 +1,168 @@
+"""Joint soft histogram of paired samples (Hue-Net, Eq. 23-24).
+
+    J[k, l] = sum_n s_n P_nk Q_nl,     P_nk = window_x(t_n - k - 1/2),  Q_nl = window_y(v_n - l - 1/2),  s_n = 1/N or the weight
+    V_nk = sum_l G[k, l] Q_nl,         dL/dx_n = s_n dt/dx sum_k P'_nk V_nk,      dL/ds_n = sum_k P_nk V_nk
+
+with G the upstream gradient; y as x with the roles exchanged. A sample reaches a small square of bins, so both sums run over runs
+of samples of one pair of tiles (see tiles.py): about 600 of 65,536 multiply-adds a sample at K = 256, and nothing of size
+N x K. Only samples and weights are kept for the backward pass.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import arguments, reference
+from .bins import Bins, as_bins_pair
+from .registration import once_differentiable, operator
+from .tiles import Axis, Responses, Runs, chunks
+
+
+def _forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:
+    """(B, N), (B, N) -> (B, Kx, Ky) by runs of one pair of tiles."""
+    batch = len(x)
+    axes = ax, ay = Axis.covering(bins_x, x), Axis.covering(bins_y, y)
+    blocks = x.new_zeros(batch * ax.blocks * ay.blocks, ax.tile * ay.tile)
+    for part in chunks(*x.shape, max(ax.reach, ay.reach)):
+        run = _Chunk(x, y, shares, axes, part)
+        weighted = run.x.values * (run.share * (run.x.factor * run.y.factor)).unsqueeze(-1)
+        windows = torch.bmm(weighted.mT, run.y.values)
+        for i, j in itertools.product(range(ax.reach // ax.tile), range(ay.reach // ay.tile)):
+            block = windows[:, i * ax.tile : (i + 1) * ax.tile, j * ay.tile : (j + 1) * ay.tile]
+            target = (run.image * ax.blocks + run.tile_x + i) * ay.blocks + run.tile_y + j
+            blocks.index_add_(0, target, block.flatten(1))
+    extended = blocks.view(batch, ax.blocks, ay.blocks, ax.tile, ay.tile).transpose(2, 3)
+    return ay.fold(ax.fold(extended.reshape(batch, ax.blocks * ax.tile, ay.blocks * ay.tile), 1), 2)
+
+
+def _backward(
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, needs: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients with respect to x, y and shares, empty where not needed."""
+    axes = ax, ay = Axis.covering(bins_x, x), Axis.covering(bins_y, y)
+    grad_x, grad_y, grad_shares = results = tuple(x.new_empty(x.shape if need else 0) for need in needs)
+    # G over the reach of every pair of tiles, a view: (B, tiles x, tiles y, reach x, reach y)
+    reaches = ay.unfold(ax.unfold(grad, 1), 2).unfold(1, ax.reach, ax.tile).unfold(2, ay.reach, ay.tile)
+    for part in chunks(*x.shape, max(ax.reach, ay.reach)):
+        run = _Chunk(x, y, shares, axes, part)
+        upstream = reaches[run.image, run.tile_x, run.tile_y]
+        if needs[0] or needs[2]:
+            v = torch.bmm(run.y.values, upstream.mT)
+        if needs[2]:
+            response = torch.linalg.vecdot(run.x.values, v)
+            grad_shares[part] = run.scatter(response.mul_(run.x.factor * run.y.factor))
+        if needs[0]:
+            slope = torch.linalg.vecdot(run.x.slopes(), v).mul_(run.share)
+            grad_x[part] = run.scatter(slope.mul_(run.x.slope_factor * run.y.factor * bins_x.scale))
+        if needs[1]:
+            slope = torch.linalg.vecdot(run.y.slopes(), torch.bmm(run.x.values, upstream)).mul_(run.share)
+            grad_y[part] = run.scatter(slope.mul_(run.x.factor * run.y.slope_factor * bins_y.scale))
+    return results
+
+
+class _Chunk:
+    """Some samples in runs of one pair of tiles: their responses (runs, length, reach), shares, and where the runs belong."""
+
+    def __init__(self, x: Tensor, y: Tensor, shares: Tensor | None, axes: tuple[Axis, Axis], part: tuple[slice, slice]) -> None:
+        ax, ay = axes
+        self._like = x[part]
+        tile_x, distance_x = ax.locate(self._like)
+        tile_y, distance_y = ay.locate(y[part])
+        image = torch.arange(len(self._like), device=x.device).unsqueeze(1)
+        runs = Runs.of(
+            (image * ax.count + tile_x) * ay.count + tile_y,
+            len(self._like) * ax.count * ay.count,
+            max(ax.reach, ay.reach),
+        )
+        share = torch.full_like(self._like, 1 / x.shape[1]) if shares is None else shares[part]
+        self.share = runs.gather(share)
+        self.x, self.y = Responses(ax, runs.gather(distance_x)), Responses(ay, runs.gather(distance_y))
+        self.image = runs.tiles // (ax.count * ay.count) + part[0].start
+        self.tile_x, self.tile_y = runs.tiles // ay.count % ax.count, runs.tiles % ay.count
+        self._runs = runs
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """From runs back to the chunk's samples."""
+        return self._runs.scatter(values, self._like)
+
+
+@operator("joint_histogram")
+def _op(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str) -> Tensor:
+    joint = _forward(x, y, shares, Bins.from_spec(bins_x), Bins.from_spec(bins_y))
+    return arguments.spread_nan(joint, x, y, shares)
+
+
+@operator("joint_histogram_backward")
+def _op_backward(
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, needs: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _backward(grad, x, y, shares, Bins.from_spec(bins_x), Bins.from_spec(bins_y), needs)
+
+
+@_op.register_fake
+def _(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str) -> Tensor:
+    return x.new_empty(x.shape[0], Bins.from_spec(bins_x).count, Bins.from_spec(bins_y).count)
+
+
+@_op_backward.register_fake
+def _(
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, needs: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad_x, grad_y, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
+    return grad_x, grad_y, grad_shares
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    x, y, shares, *ctx.bins = inputs
+    ctx.save_for_backward(x, y, shares)
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    needs = list(ctx.needs_input_grad[:3])
+    grads = _op_backward(grad, *ctx.saved_tensors, *ctx.bins, needs)
+    return *(g if need else None for g, need in zip(grads, needs)), None, None
+
+
+_op.register_autograd(_differentiate, setup_context=_setup_context)
+once_differentiable(_op_backward)
+
+
+def joint_histogram(
+    x: Tensor,
+    y: Tensor,
+    bins: int | Bins = 256,
+    bins_y: int | Bins | None = None,
+    *,
+    weights: Tensor | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Differentiable joint histogram of paired samples on the last dimension (Hue-Net, Eq. 23-24).
+
+    Args:
+        x, y: samples, (..., N) with the same N and leading dimensions that broadcast; floating. Half precision is computed and
+            returned in float32. A NaN sample makes its whole joint histogram NaN.
+        bins, bins_y: bins of x and of y. `bins_y` None repeats `bins`; an int is `bins` with that count.
+        weights: non-negative votes of the pairs, broadcastable to x, normalised to mean 1; where they sum to zero the histogram
+            and its gradients are zero.
+        backend: None (the best for the device), "torch" (block-sparse, any device) or "reference" (dense PyTorch).
+
+    Returns:
+        (..., Kx, Ky), non-negative, summing to 1 but for what `open` boundaries lose.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what came.
+        RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+    """
+    bins_x, bins_y = as_bins_pair(bins, bins_y)
+    x, y = arguments.paired(x, y)
+    shares = arguments.shares(x, weights)
+    if arguments.choose_backend(backend) == "reference":
+        with torch.autocast(x.device.type, enabled=False):
+            return reference.joint_histogram(x, y, bins_x, bins_y, shares)
+    arguments.plain_autograd_only(x, y, *([] if shares is None else [shares]))
+    joint = _op(*map(arguments.rows, (x, y)), None if shares is None else arguments.rows(shares), bins_x.spec, bins_y.spec)
+    return joint.view(*x.shape[:-1], bins_x.count, bins_y.count)

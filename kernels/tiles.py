@@ -1,0 +1,187 @@
+"""Block-sparse layout shared by the `torch` histograms: which bins a sample can reach, and samples in tile order.
+
+A window reaches few bins, so the bin range is cut into tiles and a sample touches only its own tile and `margin` tiles on
+either side: its *reach*. Samples of one tile (in two dimensions, of one pair of tiles) are packed into runs of equal length, so
+that one batched matrix product over all runs does the work. Boundaries are settled afterwards: responses are counted over an
+extended range of bins, which is then folded onto the K real ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .bins import Bins
+
+#: responses held at a time, per axis: few enough to stay in the cache, enough to keep the cores busy
+RESPONSES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The tiles of one histogram axis that hold samples: `count` tiles of `tile` bins, from bin `origin` on."""
+
+    bins: Bins
+    dtype: torch.dtype
+    tile: int
+    margin: int
+    origin: int
+    count: int
+
+    @classmethod
+    def covering(cls, bins: Bins, x: Tensor) -> Axis:
+        """The axis for samples x: tiles from the lowest sample's to the highest's."""
+        radius = bins.radius(x.dtype)
+        low, high = _bounds(bins, x)
+        tile = 8 if radius <= 8 else 16
+        margin = -(-radius // tile)
+        if (2 * margin + 1) * tile >= bins.count:  # a reach as wide as the range: a single tile, the dense formula
+            first, last = (0, bins.count) if bins.boundary == "open" else (low - radius, high + 1 + radius)
+            return cls(bins, x.dtype, last - first, 0, first, 1)
+        return cls(bins, x.dtype, tile, margin, low // tile * tile, high // tile - low // tile + 1)
+
+    @property
+    def reach(self) -> int:
+        """Bins in which the samples of one tile can respond."""
+        return (2 * self.margin + 1) * self.tile
+
+    @property
+    def blocks(self) -> int:
+        """Tiles of the extended range: `margin` on either side."""
+        return self.count + 2 * self.margin
+
+    def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tile of every sample (int64), and its distance from the tile's centre in bins (float64, NaN for NaN)."""
+        t = _clamped_coordinate(self.bins, x)
+        index = ((t.nan_to_num(nan=0.0) - self.origin) / self.tile).floor_().clamp_(0, self.count - 1)
+        return index.long(), t - (index * self.tile + (self.origin + self.tile / 2))
+
+    def fold(self, extended: Tensor, dim: int) -> Tensor:
+        """Sum an extended range of bins along `dim` into the real ones."""
+        shape = list(extended.shape)
+        shape[dim] = self.bins.count + 1
+        index = self._real_bins(extended.device)
+        return extended.new_zeros(shape).index_add_(dim, index, extended).narrow(dim, 0, self.bins.count).contiguous()
+
+    def unfold(self, gradient: Tensor, dim: int) -> Tensor:
+        """The transpose of `fold`: every extended bin's share of a gradient with respect to the real ones."""
+        shape = list(gradient.shape)
+        shape[dim] = 1
+        return torch.cat([gradient, gradient.new_zeros(shape)], dim).index_select(dim, self._real_bins(gradient.device))
+
+    def _real_bins(self, device: torch.device) -> Tensor:
+        """The real bin of each extended one; bins.count where its content is lost.
+
+        Windows are even, so what a mirror image of a sample adds to a bin is what the sample adds to the mirrored bin.
+        """
+        count = self.bins.count
+        k = torch.arange(self.blocks * self.tile, device=device) + (self.origin - self.margin * self.tile)
+        if self.bins.boundary == "circular":
+            return torch.remainder(k, count)
+        if self.bins.boundary == "reflect":
+            k = torch.where((k < 0) & (k >= -count), -1 - k, torch.where((k >= count) & (k < 2 * count), 2 * count - 1 - k, k))
+        return torch.where((k >= 0) & (k < count), k, count)
+
+
+def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
+    """The lowest and the highest bin that holds a sample."""
+    if bins.boundary == "circular" or not x.numel():
+        return 0, bins.count
+    ends = torch.stack(x.aminmax())
+    if ends.isnan().any():
+        ends = torch.stack(x.nan_to_num(nan=bins.low).aminmax())
+    low, high = _clamped_coordinate(bins, ends).floor().int().tolist()
+    return low, high
+
+
+def _clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
+    """Bin coordinate of every sample, those beyond any bin's reach brought to where the response has just vanished."""
+    beyond = bins.radius(x.dtype) + 1 + (bins.count if bins.boundary == "reflect" else 0)
+    return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)
+
+
+def chunks(batch: int, samples: int, reach: int) -> Iterator[tuple[slice, slice]]:
+    """Cut (batch, samples) into pieces that hold about RESPONSES responses: several small rows or parts of a large one."""
+    size = max(RESPONSES // reach, 1)
+    rows = max(size // max(samples, 1), 1)
+    for first, start in itertools.product(range(0, batch, rows), range(0, samples, size)):
+        yield slice(first, first + rows), slice(start, start + size)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Samples of a chunk grouped by tile into runs of equal length."""
+
+    slots: Tensor  # (runs * length,) the sample in each slot; the number of samples where a slot is empty
+    tiles: Tensor  # (runs,) the tile of each run
+    length: int
+
+    @classmethod
+    def of(cls, tiles: Tensor, tile_count: int, reach: int) -> Runs:
+        """Runs of samples whose tiles are given, any shape, values in [0, tile_count)."""
+        tiles, samples, device = tiles.flatten(), tiles.numel(), tiles.device
+        counts = torch.bincount(tiles, minlength=tile_count)
+        length = _run_length(samples / max(int(counts.count_nonzero()), 1), reach)
+        runs = (counts + (length - 1)).div_(length, rounding_mode="floor")
+        run_tiles = torch.repeat_interleave(runs)
+        ordered, order = torch.sort(tiles, stable=True)
+        # the j-th sample of a tile goes to the j-th slot of that tile's first run
+        shift = (runs.cumsum(0) - runs) * length - (counts.cumsum(0) - counts)
+        slots = torch.full((run_tiles.numel() * length,), samples, device=device)
+        slots[shift[ordered] + torch.arange(samples, device=device)] = order
+        return cls(slots, run_tiles, length)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Values of the samples in slot order, (runs, length); 0 in empty slots."""
+        values = values.flatten()
+        return torch.cat([values, values.new_zeros(1)])[self.slots].view(-1, self.length)
+
+    def scatter(self, values: Tensor, like: Tensor) -> Tensor:
+        """Back from slot order, (runs, length), to the samples' own order and the shape of `like`."""
+        result = values.new_empty(like.numel() + 1)
+        result[self.slots] = values.flatten()
+        return result[:-1].view(like.shape)
+
+
+def _run_length(samples_per_tile: float, reach: int) -> int:
+    """About half the samples of a tile: long runs add fewer windows to the histogram, short ones leave fewer slots empty."""
+    longest = 1 << (2 * reach - 1).bit_length()
+    return min(longest, max(8, 1 << round(math.log2(max(samples_per_tile / 2, 1)))))
+
+
+class Responses:
+    """Responses of samples over their reach. `values * factor` is the response, `slopes() * slope_factor` its derivative with
+    respect to the sample's bin coordinate; the constants are left to the caller, who multiplies smaller tensors."""
+
+    def __init__(self, axis: Axis, distance: Tensor) -> None:
+        """distance: float64, from the tile's centre, any shape; `values` gets a last dimension of axis.reach."""
+        self._bins, a = axis.bins, 1 / axis.bins.effective_bandwidth
+        offsets = torch.arange(axis.reach, device=distance.device, dtype=torch.float64) + (0.5 - axis.reach / 2)
+        # the logistic's cosh splits into exponentials of sample and bin, unless their product overflows
+        largest = a * (axis.tile + axis.reach) / 2
+        self._separable = axis.bins.window == "logistic" and largest < 0.9 * math.log(torch.finfo(axis.dtype).max)
+        if self._separable:
+            self._separate(distance, offsets, a, axis.dtype)
+        else:
+            self._distance = distance.to(axis.dtype).unsqueeze(-1) - offsets.to(axis.dtype)
+            self.values, self.factor, self.slope_factor = self._bins.response(self._distance), 1.0, 1.0
+
+    def _separate(self, distance: Tensor, offsets: Tensor, a: float, dtype: torch.dtype) -> None:
+        """sinh(a/2) / (cosh(a/2) + cosh(a (u - o))), where 2 cosh = E F + 1 / (E F) with E = exp(a u), F = exp(-a o)."""
+        sample, column = torch.exp(a * distance), torch.exp(-a * offsets)
+        self._sample = torch.stack([sample, sample.reciprocal()], -1).to(dtype)
+        self._cosh = torch.stack([column, column.reciprocal()]).to(dtype)
+        self._sinh = torch.stack([column, -column.reciprocal()]).to(dtype)
+        self.factor = 2 * math.sinh(a / 2)
+        self.slope_factor = -a * self.factor
+        self.values = (self._sample @ self._cosh).add_(2 * math.cosh(a / 2)).reciprocal_()
+
+    def slopes(self) -> Tensor:
+        if not self._separable:
+            return self._bins.derivative(self._distance)
+        return (self._sample @ self._sinh).mul_(self.values).mul_(self.values)
