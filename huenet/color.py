@@ -1,0 +1,79 @@
+"""Hue, saturation and value of RGB images and back, differentiable.
+
+The standard hexcone definition (Smith 1978; the one of `colorsys` and matplotlib), with hue in turns: red 0,
+green 1/3, blue 2/3. Everything works on (..., 3, H, W), is made of plain tensor operations, and compiles.
+
+    hue, saturation, value = rgb_to_hsv(rgb).unbind(-3)
+    rgb = hsv_to_rgb(torch.stack([hue, saturation, value], dim=-3))
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def rgb_to_hsv(rgb: Tensor) -> Tensor:
+    """HSV (..., 3, H, W) of an RGB image (..., 3, H, W) with values in [0, 1].
+
+    Hue lies in [0, 1) turns and never rounds to 1; saturation and value lie in [0, 1]. Grey pixels have hue
+    and saturation 0, and their hue has gradient 0. Elsewhere the hue's gradient is at most 1 / (6 * chroma),
+    so weigh hues with `color_weights` before averaging gradients over pixels that are nearly grey. float16
+    and bfloat16 are computed and returned in float32, since eight bits of mantissa cannot hold 256 hues.
+
+    Raises TypeError for anything but a floating-point tensor, ValueError for any other shape.
+    """
+    red, green, blue = _channels(rgb, "rgb")
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    # Below `tiny`, 1 / chroma overflows: such a pixel is grey, and divided by 1 to keep gradients finite.
+    colored = chroma > torch.finfo(chroma.dtype).tiny
+    divisor = torch.where(colored, chroma, 1.0)
+    sextant = torch.where(
+        red == value,
+        (green - blue) / divisor,
+        torch.where(green == value, 2.0 + (blue - red) / divisor, 4.0 + (red - green) / divisor),
+    )
+    hue = wrap_hue(torch.where(colored, sextant / 6.0, 0.0))
+    saturation = torch.where(colored, chroma / torch.where(colored, value, 1.0), 0.0)
+    return torch.stack([hue, saturation, value], dim=-3)
+
+
+def hsv_to_rgb(hsv: Tensor) -> Tensor:
+    """RGB (..., 3, H, W) in [0, 1] of HSV (..., 3, H, W): any hue (modulo 1), saturation and value in [0, 1].
+
+    Piecewise linear in the hue, so its gradient is finite everywhere. Half precision is computed and returned
+    in float32. Raises TypeError and ValueError as `rgb_to_hsv`.
+    """
+    hue, saturation, value = _channels(hsv, "hsv")
+    sextant = 6.0 * wrap_hue(hue)
+    # The share of the chroma that each channel lacks: all of it at cyan (3), magenta (5), yellow (1).
+    lacks = (2.0 - (sextant - 3.0).abs(), (sextant - 2.0).abs() - 1.0, (sextant - 4.0).abs() - 1.0)
+    return torch.stack([value - value * saturation * lack.clamp(0.0, 1.0) for lack in lacks], dim=-3)
+
+
+def color_weights(hsv: Tensor) -> Tensor:
+    """Each pixel's vote in a hue histogram: saturation times value, (..., 1, H, W), in [0, 1].
+
+    This is the chroma, max - min of RGB: it is 0 for grey, white and black pixels, whose hue means nothing.
+    """
+    _, saturation, value = _channels(hsv, "hsv")
+    return (saturation * value).unsqueeze(-3)
+
+
+def wrap_hue(hue: Tensor) -> Tensor:
+    """`hue` modulo 1, in [0, 1): unlike `torch.remainder`, never 1.0 for a tiny negative hue. The gradient is
+    1."""
+    turned = hue - hue.floor()
+    return turned - (turned >= 1.0).to(turned.dtype)
+
+
+def _channels(image: Tensor, name: str) -> tuple[Tensor, ...]:
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        kind = image.dtype if isinstance(image, Tensor) else type(image).__name__
+        raise TypeError(f"{name} must be a floating-point tensor, got {kind}")
+    if image.ndim < 3 or image.shape[-3] != 3:
+        raise ValueError(f"{name} must have shape (..., 3, H, W), got {tuple(image.shape)}")
+    if image.dtype in (torch.float16, torch.bfloat16):
+        image = image.float()
+    return image.unbind(-3)
