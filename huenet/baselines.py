@@ -28,8 +28,7 @@ def reinhard(source: Tensor, target: Tensor) -> Tensor:
     _check(source, target)
     lab, model = (skimage_color.rgb2lab(_to_numpy(image), channel_axis=-3) for image in (source, target))
     (mean, deviation), (wanted_mean, wanted_deviation) = (
-        (image.mean(axis=(-2, -1), keepdims=True), image.std(axis=(-2, -1), keepdims=True))
-        for image in (lab, model)
+        (image.mean(axis=(-2, -1), keepdims=True), image.std(axis=(-2, -1), keepdims=True)) for image in (lab, model)
     )
     constant = deviation < _CONSTANT
     scale = np.where(constant, 1.0, wanted_deviation / np.where(constant, 1.0, deviation))
@@ -97,13 +96,10 @@ def _check(source: Tensor, target: Tensor) -> None:
     for name, image in (("source", source), ("target", target)):
         if image.ndim not in (3, 4) or image.shape[-3] != 3 or not image.is_floating_point():
             raise ValueError(
-                f"{name} must be floating-point RGB of shape (3, H, W) or (B, 3, H, W), got {image.dtype} "
-                f"{tuple(image.shape)}"
+                f"{name} must be floating-point RGB of shape (3, H, W) or (B, 3, H, W), got {image.dtype} {tuple(image.shape)}"
             )
     if source.shape[:-3] != target.shape[:-3]:
-        raise ValueError(
-            f"source and target must be as many, got {tuple(source.shape)} and {tuple(target.shape)}"
-        )
+        raise ValueError(f"source and target must be as many, got {tuple(source.shape)} and {tuple(target.shape)}")
 
 
 def _to_numpy(image: Tensor) -> np.ndarray:

@@ -88,9 +88,7 @@ class Photos:
         if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
             raise ValueError(f"images must be uint8 of shape (N, 3, S, S), got {self.images.dtype} {shape}")
         if len(self.names) != shape[0]:
-            raise ValueError(
-                f"names must have one name for each of the {shape[0]} images, got {len(self.names)}"
-            )
+            raise ValueError(f"names must have one name for each of the {shape[0]} images, got {len(self.names)}")
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "size", self.size or shape[-1])
         if not 0 < self.size <= shape[-1]:
@@ -187,9 +185,7 @@ class PairStream:
         if len(photos) < 1:
             raise ValueError("photos must not be empty")
         if batch_size < 1 or batch_size % world_size:
-            raise ValueError(
-                f"batch_size must be a positive multiple of world_size {world_size}, got {batch_size}"
-            )
+            raise ValueError(f"batch_size must be a positive multiple of world_size {world_size}, got {batch_size}")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be from 0 to {world_size - 1}, got {rank}")
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
@@ -233,9 +229,7 @@ class PairStream:
         rows = top[:, None] + torch.where(down[:, None] == 1, size - 1 - along, along)
         columns = left[:, None] + torch.where(right[:, None] == 1, size - 1 - along, along)
         channels = torch.arange(3, device=photo.device)[:, None, None]
-        cut = self.photos.images[
-            photo[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]
-        ]
+        cut = self.photos.images[photo[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
         return cut.float() / 255.0
 
 
@@ -259,9 +253,7 @@ def _deep_grey_to_bytes(image: Image.Image) -> np.ndarray:
     values = np.asarray(image).astype(np.float64)
     top = 1.0 if image.mode == "F" else 65535.0
     if not (values.min() >= 0.0 and values.max() <= top):
-        raise ValueError(
-            f"mode {image.mode} needs values from 0 to {top:g}, found {values.min():g} to {values.max():g}"
-        )
+        raise ValueError(f"mode {image.mode} needs values from 0 to {top:g}, found {values.min():g} to {values.max():g}")
     return np.rint(values * (255.0 / top)).astype(np.uint8)
 
 

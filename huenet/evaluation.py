@@ -201,9 +201,7 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
     return list(zip(source.tolist(), target.tolist()))
 
 
-def _measure(
-    painters: dict[str, Painter], photos: Photos, batch: Sequence[tuple[int, int]], bins: int
-) -> list[dict]:
+def _measure(painters: dict[str, Painter], photos: Photos, batch: Sequence[tuple[int, int]], bins: int) -> list[dict]:
     sources, targets = zip(*batch)
     source, target = photos.pictures(sources), photos.pictures(targets)
     between = {
@@ -222,9 +220,7 @@ def _measure(
         with torch.no_grad():
             output = paint(source, target)
         _check_output(output, source)
-        of_output = zip(
-            hue_emd(target, output, bins).tolist(), hue_mutual_information(source, output, bins).tolist()
-        )
+        of_output = zip(hue_emd(target, output, bins).tolist(), hue_mutual_information(source, output, bins).tolist())
         for row, values in zip(rows, of_output):
             found = dict(zip(_OF_OUTPUT, values))
             row.update(found if painter == "output" else {painter: found})
@@ -233,9 +229,7 @@ def _measure(
 
 def _check_output(output: Tensor, source: Tensor) -> None:
     if output.shape != source.shape:
-        raise ValueError(
-            f"paint must return the source's shape {tuple(source.shape)}, got {tuple(output.shape)}"
-        )
+        raise ValueError(f"paint must return the source's shape {tuple(source.shape)}, got {tuple(output.shape)}")
     if not (output.isfinite().all() and output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
         raise ValueError(f"paint must return RGB in [0, 1], got {output.min():g} to {output.max():g}")
 

@@ -79,9 +79,7 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
     axes = figure.subplots(1, 2, gridspec_kw=grid)
     for axis, joint, other, name in zip(axes, joints, (target, output), ("target", "output")):
         shown = np.ma.masked_equal(joint.T, 0.0)
-        image = axis.imshow(
-            shown, norm=scale, cmap="viridis_r", origin="lower", extent=(0, 1, 0, 1), interpolation="nearest"
-        )
+        image = axis.imshow(shown, norm=scale, cmap="viridis_r", origin="lower", extent=(0, 1, 0, 1), interpolation="nearest")
         information = hue_mutual_information(source, other, bins).item()
         axis.set_title(f"I / H = {information:.3f}", fontsize=_TITLE, pad=3)
         _hue_bar(axis, "x", "source hue")

@@ -175,9 +175,7 @@ def _background(side: int, palette: _Palette, rng: np.random.Generator) -> np.nd
     return np.stack([_enlarge(canvas[..., channel], side) for channel in range(3)], axis=-1)
 
 
-def _stem_and_leaves(
-    canvas: np.ndarray, center: np.ndarray, radius: float, palette: _Palette, rng: np.random.Generator
-) -> None:
+def _stem_and_leaves(canvas: np.ndarray, center: np.ndarray, radius: float, palette: _Palette, rng: np.random.Generator) -> None:
     x, y = _grid(len(canvas))
     below = y - center[1]
     thickness = 0.06 * radius
@@ -295,9 +293,7 @@ def _slanted_view(canvas: np.ndarray, center: np.ndarray, radius: float, rng: np
     return _View(pixels, np.hypot(x, y), np.arctan2(y, x) % _TURN, 1.0 / (radius * len(canvas)))
 
 
-def _window(
-    canvas: np.ndarray, center: np.ndarray, reach: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _window(canvas: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The canvas within `reach` of `center`, as a view, with x (1, w) and y (h, 1) from there."""
     side = len(canvas)
     low = np.floor((center - reach) * side).astype(int).clip(0, side)
@@ -348,6 +344,4 @@ def _blend(pixels: np.ndarray, color: np.ndarray, coverage: np.ndarray) -> None:
 
 
 def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:
-    return np.array(
-        colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), min(value, 1.0)), np.float32
-    )
+    return np.array(colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), min(value, 1.0)), np.float32)

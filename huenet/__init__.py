@@ -1,0 +1,26 @@
+"""Hue-Net: colour transfer trained with differentiable histogram losses, and those losses for anyone's network.
+
+    import huenet
+    paint = huenet.load("run/generator.safetensors")
+    paint("source.jpg", "target.jpg").save("painted.png")
+
+`huenet.kernels` has the operators, `huenet.losses` the losses as modules. Importing `huenet` itself loads neither of them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .transfer import Painter
+
+__version__ = "0.1.0"
+__all__ = ["load"]
+
+
+def load(checkpoint: str | os.PathLike[str], device: str = "cpu") -> Painter:
+    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `transfer.Painter`."""
+    from .transfer import Painter
+
+    return Painter.load(checkpoint, device)

@@ -1,0 +1,197 @@
+"""The command line. A user's mistake ends in one line on stderr and exit code 2; a traceback means a bug."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import os
+import re
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Union
+
+import tyro
+
+from . import __version__
+from .config import PRESETS, LossConfig, ModelConfig, RunConfig, TrainConfig
+
+
+class Mistake(Exception):
+    """Something only the user can put right; the message says what."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """Train a small Hue-Net, evaluate it and paint pictures, in a few minutes on two CPU cores.
+
+    Without --data it learns from a procedural flower garden. The same command again shows the finished result, or goes on.
+
+        huenet demo
+        huenet demo --data photos --out photos-demo
+    """
+
+    out: Path = Path("huenet-demo")
+    """Folder for the pictures, metrics and the trained model."""
+    data: Path | None = None
+    """Folder of photos to use instead of the garden."""
+    minutes: float = 3.0
+    """Longest time to train, in minutes."""
+    seed: int = 0
+    """Seed of everything random, the garden included."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train on a folder of photos.
+
+    Stopped or killed, the same command goes on from the last checkpoint.
+
+        huenet train --data photos --out run --preset small --hold-out 30
+        huenet train --data photos --out run --size 128 --mi-weight 0
+        torchrun --nproc-per-node 8 -m huenet train --data photos --out run
+
+    OUT receives checkpoint.safetensors, generator.safetensors (for transfer and evaluate), metrics.csv, the same for
+    TensorBoard, and samples/. The defaults shown below are those of the chosen preset: try --preset small --help.
+    """
+
+    data: Path
+    """Folder of photos: any mode, size and orientation."""
+    out: Path
+    """Folder of the training run."""
+    model: ModelConfig
+    loss: LossConfig
+    train: TrainConfig
+    run: RunConfig
+    preset: Literal["paper", "default", "small"] = "default"
+    """Settings to start from: the paper to the letter, the best pictures, or a quarter of an hour on two CPU cores."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """Paint a photo, or every photo of a folder, with the colours of another one.
+
+    Hues change; saturation and brightness stay. The output has the source's size.
+
+        huenet transfer --checkpoint run/generator.safetensors source.jpg target.jpg --out painted.png
+        huenet transfer --checkpoint run/generator.safetensors photos target.jpg --out painted
+    """
+
+    source: tyro.conf.Positional[Path]
+    """Photo to paint, of any size, or a folder of photos."""
+    target: tyro.conf.Positional[Path]
+    """Photo that has the colours."""
+    checkpoint: Path
+    """A training run's generator.safetensors."""
+    out: Path
+    """File to write, or for a folder of photos the folder to write to."""
+    device: str = "auto"
+    """cpu, cuda, ... auto: the GPU where there is one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Measure a trained model as the paper's Table 1 does, beside two classical methods, with figures.
+
+    If DATA is the folder the model was trained on, only the photos held out of training are used.
+
+        huenet evaluate --checkpoint run/generator.safetensors --data photos --out report
+    """
+
+    checkpoint: Path
+    """A training run's generator.safetensors."""
+    data: Path
+    """Folder of photos."""
+    out: Path
+    """Folder for table1.md, table1.json and the figures."""
+    pairs: int = 200
+    """Source and target pairs."""
+    without_mi: Path | None = None
+    """generator.safetensors of a model trained with --mi-weight 0, for the table's last column."""
+    seed: int = 0
+    """Seed that draws the pairs."""
+    device: str = "auto"
+    """cpu, cuda, ... auto: the GPU where there is one."""
+
+
+Command = Demo | Train | Transfer | Evaluate
+_DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
+
+Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 after an error that is told in one line, 130 after Ctrl-C."""
+    try:
+        command = parse(sys.argv[1:] if arguments is None else arguments)
+        from . import commands  # only now, since torch takes seconds to import: `huenet --help` answers at once
+
+        return commands.run(command)
+    except BrokenPipeError:  # whoever read our output has gone; nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Mistake, OSError) as error:
+        print(f"huenet: error: {_in_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("huenet: interrupted", file=sys.stderr)
+        return 130
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """The command that the arguments spell. Raises `Mistake` for wrong ones, ``SystemExit(0)`` after showing help."""
+    if list(arguments) == ["--version"]:
+        print(__version__)
+        raise SystemExit(0)
+    defaults = {Train: _preset_defaults(arguments)}
+    subcommands = []
+    for kind in (Demo, Train, Transfer, Evaluate):
+        name, text = kind.__name__.lower(), inspect.cleandoc(kind.__doc__ or "")
+        described = text if name in arguments[:1] else text.splitlines()[0]
+        subcommands.append(
+            Annotated[kind, tyro.conf.subcommand(name, description=described, default=defaults.get(kind, tyro.MISSING_NONPROP))]
+        )
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                Union[tuple(subcommands)],  # noqa: UP007, since it is made at run time
+                prog="huenet",
+                args=arguments,
+                description=_DESCRIPTION,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
+            )
+    except SystemExit as end:
+        if end.code:
+            raise Mistake(_unboxed(complaint.getvalue())) from None
+        raise
+
+
+def _preset_defaults(arguments: Sequence[str]) -> Train:
+    """The train command's defaults, which depend on --preset wherever it stands; tyro judges its value."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", nargs="?")
+    name = parser.parse_known_args(arguments)[0].preset
+    name = name if name in PRESETS else "default"
+    preset = PRESETS[name]
+    return Train(
+        data=tyro.MISSING, out=tyro.MISSING, preset=name, model=preset.model, loss=preset.loss, train=preset.train, run=RunConfig()
+    )
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _unboxed(complaint: str) -> str:
+    """What tyro complains about, in one line: without the box it draws and the help it repeats."""
+    lines = (line.strip("│ ") for line in complaint.splitlines())
+    text = " ".join(line for line in lines if line and line[0] not in "╭╰")
+    text = re.sub(r"Error parsing __tyro\S*: ", "", text)  # a setting's own check, whose message names the setting
+    sections = (section.strip() for section in re.split("─+", text))
+    return "; ".join(section for section in sections if not section.startswith(("For full helptext", "Argument helptext")))

@@ -1,0 +1,178 @@
+"""What the commands of the command line do."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from . import figures
+from .cli import Command, Demo, Evaluate, Mistake, Train, Transfer
+from .config import DEMO, Config, RunConfig
+from .data import LOAD_RATIO, Photos, load_folder
+from .distributed import ALONE, World, joined
+from .evaluation import draw_pairs, evaluate
+from .garden import garden
+from .model import HueNet
+from .training import GENERATOR, TrainingError, TrainingRun
+from .transfer import Painter, transfer
+
+GARDEN = 240
+EXAMPLES = 5
+
+
+def run(command: Command) -> int:
+    """Do it; returns the exit code. Raises `Mistake` or ``OSError`` for what the user must put right."""
+    with _our_warnings():
+        if isinstance(command, Demo):
+            return _demo(command)
+        if isinstance(command, Train):
+            return _train(command)
+        if isinstance(command, Transfer):
+            return _transfer(command)
+        return _evaluate(command)
+
+
+def _demo(command: Demo) -> int:
+    with _mistakes():
+        config = dataclasses.replace(DEMO, train=dataclasses.replace(DEMO.train, seed=command.seed))
+        run = RunConfig(max_minutes=command.minutes)
+        _must_be_writable(command.out)
+        size = config.model.size
+        if command.data is not None:
+            photos = load_folder(command.data, size, minimum=config.train.hold_out + 2)
+        else:  # a little larger than needed, as a folder's photos are loaded, so that random crops have room
+            photos = dataclasses.replace(garden(GARDEN, math.ceil(size * LOAD_RATIO), command.seed), size=size)
+    code = _run_training(config, photos, command.out, run, ALONE)
+    if code == 0:
+        painter = Painter.load(command.out / GENERATOR)
+        _report(painter.model, _unseen(photos, painter.metadata), command.out, pairs=100, seed=command.seed)
+    return code
+
+
+def _train(command: Train) -> int:
+    config = Config(command.model, command.loss, command.train)
+    with contextlib.ExitStack() as stack:
+        with _mistakes():
+            world = stack.enter_context(joined(command.run.device))
+            if not world.main:
+                warnings.simplefilter("ignore")
+            _must_be_writable(command.out)
+            photos = load_folder(command.data, config.model.size)
+        return _run_training(config, photos, command.out, command.run, world)
+
+
+def _run_training(config: Config, photos: Photos, out: Path, run: RunConfig, world: World) -> int:
+    """Train and say how it went; returns the exit code."""
+    with _mistakes():
+        training = TrainingRun(config, photos, out, run, world)
+    with contextlib.closing(training):
+        try:
+            outcome = training.proceed()
+        except TrainingError as error:
+            raise Mistake(str(error)) from error
+    by = outcome.stopped_by
+    if by is None:
+        _say(world, f"trained {outcome.step} steps: {out / GENERATOR}")
+        return 0
+    _say(
+        world,
+        f"stopped ({by if by == 'time' else by.name}) after step {outcome.step} of {config.train.steps}; "
+        "the same command goes on from there",
+    )
+    return 0 if by == "time" else 128 + by
+
+
+def _transfer(command: Transfer) -> int:
+    with _mistakes():
+        paint = Painter.load(command.checkpoint, command.device)
+        for written in transfer(paint, command.source, command.target, command.out):
+            print(written)
+    return 0
+
+
+def _evaluate(command: Evaluate) -> int:
+    with _mistakes():
+        painter = Painter.load(command.checkpoint, command.device)
+        without_mi = None if command.without_mi is None else Painter.load(command.without_mi, command.device).model
+        _must_be_writable(command.out)
+        photos = load_folder(command.data, painter.model.config.size)
+        photos = _unseen(photos, painter.metadata).to(painter.device)
+        draw_pairs(len(photos), command.pairs, command.seed)
+    _report(painter.model, photos, command.out, command.pairs, command.seed, without_mi)
+    return 0
+
+
+def _unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
+    """The photos held out of training if these are those the model was trained on, else all of them."""
+    held_out, trained_on = metadata.get("held_out", []), metadata.get("trained_on", [])
+    if not trained_on or not {*held_out, *trained_on} <= set(photos.names):
+        print(f"evaluating on all {len(photos)} photos, which the model was not trained on")
+        return photos
+    if len(held_out) < 2:
+        warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: evaluating on all", stacklevel=2)
+        return photos
+    print(f"evaluating on the {len(held_out)} photos that were held out of training")
+    return photos.subset([photos.names.index(name) for name in held_out])
+
+
+def _report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:
+    """Write Table 1 and the figures, print the table."""
+    result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
+    result.write(out)
+    sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
+    source, target = photos.pictures(sources), photos.pictures(targets)
+    with torch.no_grad():
+        output = paint(source, target)
+        ablated = None if without_mi is None else without_mi(source, target)
+    figures.save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
+    figures.save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
+    figures.save(figures.comparison(source, target, output, ablated), out / "comparison.png")
+    print(result.as_markdown())
+    print(f"written to {out}: table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")
+
+
+def _say(world: World, message: str) -> None:
+    if world.main:
+        print(message)
+
+
+@contextlib.contextmanager
+def _mistakes() -> Iterator[None]:
+    """Around what reads or checks a user's input: a ``ValueError`` is the user's mistake there, not ours."""
+    try:
+        yield
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+
+
+def _must_be_writable(folder: Path) -> None:
+    """Make the folder. Raises ``OSError`` if nothing can be written there, before any work is done in vain."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextlib.contextmanager
+def _our_warnings() -> Iterator[None]:
+    """Show this package's warnings as one line each, and leave the others as they are."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if Path(filename).parent == Path(__file__).parent:
+            tqdm.write(f"huenet: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, filename, *rest)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

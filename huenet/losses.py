@@ -1,0 +1,266 @@
+"""The paper's losses as modules on hue channels, for anyone's training loop.
+
+    loss = HueNetLoss(bins=256, emd_weight=100.0, mi_weight=25.0)
+    parts = loss(output_hue, target_hue, source_hue, output_weights=w_source, target_weights=w_target,
+                 fake_logits=discriminator(fake))
+    parts.total.backward()
+
+Hues are (B, C, H, W) in [0, 1); weights, (B, C, H, W) or (B, 1, H, W) and never negative, are the pixels' votes (see
+`huenet.color.color_weights`): an image whose weights are all zero, having no colour, adds nothing to a loss. Several channels
+are compared channel by channel and averaged. Every loss is the mean over the batch, a scalar. Half precision is computed in
+float32, under autocast too; float64 stays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .config import LossConfig
+from .kernels import Bins, emd, mutual_information, soft_histogram, squared_emd
+
+EmdScale = Literal["rms", "raw"]
+MiForm = Literal["relative", "conditional", "information", "normalized"]
+
+
+def _pixels(name: str, image: Tensor, channels: int | None = None) -> Tensor:
+    """(B, C, H, W) -> (B, C, H*W), at least float32; one channel is repeated to ``channels``."""
+    if image.ndim != 4 or not image.is_floating_point():
+        raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
+    if channels is not None and image.shape[1] not in (1, channels):
+        raise ValueError(f"{name} must have 1 or {channels} channels, got {tuple(image.shape)}")
+    if image.dtype in (torch.float16, torch.bfloat16):
+        image = image.float()
+    pixels = image.flatten(2)
+    return pixels if channels is None else pixels.expand(-1, channels, -1)
+
+
+def _optional_pixels(name: str, weights: Tensor | None, image: Tensor) -> Tensor | None:
+    if weights is None:
+        return None
+    if weights.ndim == 4 and (weights.shape[0], *weights.shape[2:]) != (image.shape[0], *image.shape[2:]):
+        raise ValueError(f"{name} must match its image {tuple(image.shape)}, got {tuple(weights.shape)}")
+    return _pixels(name, weights, image.shape[1]).to(_pixels("image", image).dtype)
+
+
+def _full_precision(image: Tensor) -> torch.autocast:
+    """Context in which autocast, where there is one, does not touch what is computed."""
+    return torch.autocast(image.device.type, enabled=False)
+
+
+class CircularEMDLoss(nn.Module):
+    """Earth mover's distance between hue histograms around the hue circle (Eq. 12-14, 26).
+
+    ``bins``: a `Bins` or a number of circular bins. ``scale``: "rms", the distance of Eq. 12, sqrt(cost / K), or "raw",
+    the paper's sum of squares (Eq. 13). ``circular`` False is for intensities on a line.
+    """
+
+    def __init__(self, bins: int | Bins = 256, scale: EmdScale = "rms", circular: bool = True) -> None:
+        super().__init__()
+        if scale not in ("rms", "raw"):
+            raise ValueError(f"scale must be 'rms' or 'raw', got {scale!r}")
+        self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular" if circular else "open")
+        self.scale, self.circular = scale, circular
+
+    def forward(
+        self,
+        output_hue: Tensor,
+        target_hue: Tensor | None = None,
+        output_weights: Tensor | None = None,
+        target_weights: Tensor | None = None,
+        *,
+        target_histogram: Tensor | None = None,
+    ) -> Tensor:
+        """Hues (B, C, H, W) and (B, C, H', W') -> mean distance, a scalar.
+
+        Instead of ``target_hue`` a histogram computed before by `histogram`, (B, C, K), may be given. Raises ``ValueError``
+        if both or neither are, or shapes do not match.
+        """
+        if (target_hue is None) == (target_histogram is None):
+            raise ValueError("give either target_hue or target_histogram")
+        p = self.histogram(output_hue, output_weights)
+        q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
+        if p.shape != q.shape:
+            raise ValueError(
+                f"output and target must agree in batch, channels and bins, got histograms {tuple(p.shape)} and {tuple(q.shape)}"
+            )
+        with _full_precision(p):
+            distance = (emd if self.scale == "rms" else squared_emd)(p, q, circular=self.circular)
+            colored = (p.detach().sum(-1) > 0) & (q.detach().sum(-1) > 0)
+            return torch.where(colored, distance, 0.0).mean()
+
+    def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
+        with _full_precision(hue):
+            return soft_histogram(_pixels("hue", hue), self.bins, weights=_optional_pixels("weights", weights, hue))
+
+
+class MutualInformationLoss(nn.Module):
+    """How little the output tells about the source (Eq. 16-18, 27), whatever the colours.
+
+    ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I,
+    "normalized" 1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` as for
+    `CircularEMDLoss`.
+    """
+
+    def __init__(self, bins: int | Bins = 256, form: MiForm = "relative") -> None:
+        super().__init__()
+        if form not in ("relative", "conditional", "information", "normalized"):
+            raise ValueError(f"form must be 'relative', 'conditional', 'information' or 'normalized', got {form!r}")
+        self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular")
+        self.form = form
+
+    def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Hues (B, C, H, W), pixel by pixel of the same place, and the votes of those pixels -> scalar."""
+        if output_hue.shape != source_hue.shape:
+            raise ValueError(
+                f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
+            )
+        with _full_precision(output_hue):
+            output, source = _pixels("output_hue", output_hue), _pixels("source_hue", source_hue)
+            shared = torch.promote_types(output.dtype, source.dtype)
+            votes = _optional_pixels("weights", weights, output_hue)
+            measured = mutual_information(
+                output.to(shared), source.to(shared), self.bins, weights=None if votes is None else votes.to(shared)
+            )
+            if self.form == "relative":
+                loss = 1 - measured.relative
+            elif self.form == "conditional":
+                loss = measured.conditional_y
+            elif self.form == "information":
+                loss = -measured.information
+            else:
+                loss = 1 - measured.normalized
+            if votes is not None:
+                loss = torch.where(votes.detach().sum(-1) > 0, loss, 0.0)
+            return loss.mean()
+
+
+class AdversarialLoss(nn.Module):
+    """Non-saturating cross entropy on a discriminator's logits of any shape, averaged over patches."""
+
+    def forward(self, fake_logits: Tensor) -> Tensor:
+        """The generator's part, -log D(fake) (Eq. 28) -> scalar."""
+        return F.softplus(-_at_least_float32(fake_logits)).mean()
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """The discriminator's part, -log D(real) - log(1 - D(fake)) (Eq. 29) -> scalar."""
+        return F.softplus(-_at_least_float32(real_logits)).mean() + F.softplus(_at_least_float32(fake_logits)).mean()
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+class SmoothnessLoss(nn.Module):
+    """How much neighbouring pixels' hues turn by different angles: mean squared difference of the rotations as unit vectors.
+
+    Not in the paper: histograms do not see where a pixel is, so neighbours may else be sent to different hues. ``weights``
+    are the pixels' votes; a pair counts as its smaller one.
+    """
+
+    def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Hues (B, C, H, W), weights (B, C, H, W) or (B, 1, H, W) -> scalar, 0 for a rotation that is the same everywhere."""
+        if output_hue.shape != source_hue.shape:
+            raise ValueError(
+                f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
+            )
+        angle = 2 * math.pi * (_at_least_float32(output_hue) - _at_least_float32(source_hue))
+        x, y = angle.cos(), angle.sin()
+        votes = torch.ones_like(x) if weights is None else weights.expand_as(x)
+        loss = x.new_zeros(())
+        for dim in (-2, -1):
+            pairs = x.shape[dim] - 1
+            if pairs == 0:
+                continue
+            (x0, y0, votes0), (x1, y1, votes1) = ([part.narrow(dim, start, pairs) for part in (x, y, votes)] for start in (0, 1))
+            loss = loss + (torch.minimum(votes0, votes1) * ((x1 - x0).square() + (y1 - y0).square())).mean()
+        return loss
+
+
+class LossParts(NamedTuple):
+    """The weighted total and its unweighted parts, scalars; a part whose weight is 0 is not computed and 0."""
+
+    total: Tensor
+    emd: Tensor
+    mi: Tensor
+    adversarial: Tensor
+    smoothness: Tensor
+
+
+class HueNetLoss(nn.Module):
+    """The generator's complete loss, lambda EMD + gamma MI + adversarial (Eq. 25), with the paper's weights by default,
+    and on request smoothness, which the paper does not have.
+
+    ``bins`` for EMD and ``mi_bins`` (None: the same) as for `CircularEMDLoss`.
+    """
+
+    def __init__(
+        self,
+        bins: int | Bins = 256,
+        *,
+        mi_bins: int | Bins | None = None,
+        emd_weight: float = 100.0,
+        mi_weight: float = 25.0,
+        adversarial_weight: float = 1.0,
+        smoothness_weight: float = 0.0,
+        emd_scale: EmdScale = "rms",
+        mi_form: MiForm = "relative",
+    ) -> None:
+        super().__init__()
+        self.emd_weight, self.mi_weight = emd_weight, mi_weight
+        self.adversarial_weight, self.smoothness_weight = adversarial_weight, smoothness_weight
+        self.emd = CircularEMDLoss(bins, emd_scale)
+        self.mi = MutualInformationLoss(bins if mi_bins is None else mi_bins, mi_form)
+        self.adversarial = AdversarialLoss()
+        self.smoothness = SmoothnessLoss()
+
+    @classmethod
+    def from_config(cls, config: LossConfig) -> HueNetLoss:
+        """The loss that ``config`` describes."""
+        bins, mi_bins = (
+            Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
+            for count in (config.bins, config.mi_bins or config.bins)
+        )
+        return cls(
+            bins,
+            mi_bins=mi_bins,
+            emd_weight=config.emd_weight,
+            mi_weight=config.mi_weight,
+            adversarial_weight=config.adversarial_weight,
+            smoothness_weight=config.smoothness_weight,
+            emd_scale=config.emd_scale,
+            mi_form=config.mi_form,
+        )
+
+    def forward(
+        self,
+        output_hue: Tensor,
+        target_hue: Tensor,
+        source_hue: Tensor,
+        *,
+        output_weights: Tensor | None = None,
+        target_weights: Tensor | None = None,
+        fake_logits: Tensor | None = None,
+    ) -> LossParts:
+        """Hues (B, C, H, W), target (B, C, H', W'); ``output_weights`` also weigh the source's pixels, which lie in the same
+        places. Raises ``ValueError`` as the parts do, and where ``fake_logits`` is missing but weighted.
+        """
+        if self.adversarial_weight and fake_logits is None:
+            raise ValueError("fake_logits must be given unless adversarial_weight is 0")
+        zero = output_hue.new_zeros((), dtype=_pixels("output_hue", output_hue).dtype)
+        emd_part = self.emd(output_hue, target_hue, output_weights, target_weights) if self.emd_weight else zero
+        mi_part = self.mi(output_hue, source_hue, output_weights) if self.mi_weight else zero
+        adversarial = self.adversarial(fake_logits) if self.adversarial_weight else zero
+        smoothness = self.smoothness(output_hue, source_hue, output_weights) if self.smoothness_weight else zero
+        total = (
+            self.emd_weight * emd_part
+            + self.mi_weight * mi_part
+            + self.adversarial_weight * adversarial
+            + self.smoothness_weight * smoothness
+        )
+        return LossParts(total, emd_part, mi_part, adversarial, smoothness)

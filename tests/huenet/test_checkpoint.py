@@ -1,0 +1,126 @@
+"""Checkpoint files: complete or absent whatever happens to the writer, and clear about what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from huenet import checkpoint
+from huenet.checkpoint import CheckpointError, load_generator, read, save_generator, write
+from huenet.config import ModelConfig
+from huenet.model import HueNet
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
+CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)
+
+
+def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
+    path, metadata = tmp_path / "file.safetensors", {"step": 3, "names": ["a", 'b "'], "nothing": None}
+    transposed = {**TENSORS, "t": torch.rand(3, 4).T, "last": torch.rand(1, 2, 3, 3).to(memory_format=torch.channels_last)}
+    write(path, "training", transposed, metadata)
+    tensors, found = read(path, "training")
+    assert found == metadata and tensors.keys() == transposed.keys()
+    assert all(torch.equal(tensors[name], transposed[name]) for name in tensors)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_writer_that_dies_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file.safetensors"
+    write(path, "training", TENSORS, {"step": 1})
+    save = safetensors.torch.save_file
+
+    def die_half_way(tensors: dict, target: Path, metadata: dict) -> None:
+        save(tensors, target, metadata)
+        target.write_bytes(target.read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(safetensors.torch, "save_file", die_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        write(path, "training", TENSORS, {"step": 2})
+    assert read(path, "training")[1] == {"step": 1}
+    monkeypatch.undo()
+    write(path, "training", TENSORS, {"step": 3})
+    assert read(path, "training")[1] == {"step": 3}
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_cannot_be_written_is_an_oserror_naming_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing"):
+        write(tmp_path / "missing" / "file.safetensors", "training", TENSORS, {})
+
+
+@pytest.mark.parametrize("keep", [0, 4, 60, -1])
+def test_a_truncated_file_is_named(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "cut.safetensors"
+    write(path, "training", TENSORS, {})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"cut.safetensors"):
+        read(path, "training")
+
+
+def test_foreign_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    safetensors.torch.save_file(TENSORS, path)
+    with pytest.raises(CheckpointError, match=r"foreign.safetensors is not a huenet checkpoint"):
+        read(path, "generator")
+    path.write_text("no tensors here")
+    with pytest.raises(CheckpointError, match=r"foreign.safetensors"):
+        read(path, "generator")
+    write(path, "training", TENSORS, {})
+    with pytest.raises(CheckpointError, match=r"foreign.safetensors is a training checkpoint"):
+        load_generator(path)
+    with pytest.raises(OSError):
+        read(tmp_path / "absent.safetensors", "generator")
+    with pytest.raises(OSError):
+        read(tmp_path, "generator")
+
+
+def test_generators_come_back_ready_to_paint(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = HueNet(CONFIG)
+    image = torch.rand(2, 3, 40, 33)
+    model.train()(image, image.flip(0))  # moves the running statistics of batch normalisation
+    save_generator(tmp_path / "g.safetensors", model, {"step": 7})
+    loaded, metadata = load_generator(tmp_path / "g.safetensors")
+    assert loaded.config == CONFIG and metadata["step"] == 7 and not loaded.training
+    assert torch.equal(loaded(image, image.flip(0)), model.eval()(image, image.flip(0)))
+
+
+def test_another_architecture_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    state = HueNet(CONFIG).generator.state_dict()
+    config = vars(CONFIG)
+    for tensors, model in (
+        (state, {**config, "width": 4}),
+        (state, {**config, "norm": "none"}),
+        (state, {**config, "heads": 2}),
+        (state, {**config, "size": 3}),
+        (TENSORS, config),
+    ):
+        write(path, "generator", tensors, {"model": model})
+        with pytest.raises(CheckpointError, match=r"other.safetensors"):
+            load_generator(path)
+    write(path, "generator", state, {})
+    with pytest.raises(CheckpointError, match=r"other.safetensors"):
+        load_generator(path)
+
+
+def test_nothing_is_pickled(tmp_path: Path) -> None:
+    write(tmp_path / "file.safetensors", "training", TENSORS, {"step": 1})
+    content = (tmp_path / "file.safetensors").read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert header["__metadata__"]["kind"] == "training" and header["a"]["shape"] == [2, 3]
+
+
+def test_optimiser_states_flatten_and_back() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.Adam([weight])
+    weight.square().sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()["state"]
+    assert checkpoint.unflatten(checkpoint.flatten(state)).keys() == state.keys()
+    assert all(torch.equal(checkpoint.unflatten(checkpoint.flatten(state))[0][key], state[0][key]) for key in state[0])
