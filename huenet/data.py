@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-SUFFIXES = frozenset(".png .jpg .jpeg .bmp .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm".split())
+SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm"])
 # pix2pix loads at 286 and crops 256 out of it; the same proportion at every size.
 LOAD_RATIO = 286 / 256
 

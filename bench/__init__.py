@@ -1,0 +1,1 @@
+"""Benchmarks of the operators: `make bench`, or `python -m pytest bench --benchmark-enable`."""
