@@ -19,7 +19,7 @@ from torch import Tensor
 from .bins import Bins
 
 #: responses held at a time, per axis: few enough to stay in the cache, enough to keep the cores busy
-RESPONSES = 1 << 20
+RESPONSES = 1 << 19
 
 
 @dataclass(frozen=True)
