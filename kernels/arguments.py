@@ -65,18 +65,21 @@ def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
             f"weights must have one value per sample, expected {x.shape[-1]} on the last dimension, got {tuple(weights.shape)}"
         )
     try:
-        weights = weights.to(x.dtype).broadcast_to(x.shape)
+        weights = weights.broadcast_to(x.shape)
     except RuntimeError:
         raise ValueError(f"weights must broadcast to x's shape {tuple(x.shape)}, got {tuple(weights.shape)}") from None
     if weights.device != x.device:
         raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
+    weights = weights.double()  # the sum of large or tiny weights must neither overflow nor vanish
     total = weights.sum(-1, keepdim=True)
     voted = total != 0
-    return torch.where(voted, weights / torch.where(voted, total, 1), 0)
+    return torch.where(voted, weights / torch.where(voted, total, 1), 0).to(x.dtype)
 
 
-def histograms(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
     """Two histograms over the same bins, broadcast against each other, in their common dtype."""
+    if not isinstance(circular, bool):
+        raise TypeError(f"circular must be True or False, got {circular!r}")
     p, q = paired(p, q, ("p", "q"))
     if not p.shape[-1]:
         raise ValueError("p must have at least one bin on its last dimension, got none")

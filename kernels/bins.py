@@ -11,7 +11,7 @@ import functools
 import math
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -111,30 +111,36 @@ class Bins:
     boundary: str = "open"
     window: str = "logistic"
 
+    #: the bins as a string, the form in which they pass through registered operators (whose arguments are plain values)
+    spec: str = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, numbers.Integral):
             raise TypeError(f"bins.count must be an integer, got {self.count!r}")
-        if self.count < 1:
-            raise ValueError(f"bins.count must be at least 1, got {self.count}")
+        if not 1 <= self.count < 2**31:
+            raise ValueError(f"bins.count must be at least 1 and below 2^31, got {self.count}")
         for name in ("low", "high") + (("bandwidth",) if self.bandwidth is not None else ()):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise TypeError(f"bins.{name} must be a real number, got {value!r}")
             if not math.isfinite(value):
                 raise ValueError(f"bins.{name} must be finite, got {value}")
-        if not self.low < self.high:
-            raise ValueError(f"bins.low must be below bins.high, got low={self.low}, high={self.high}")
-        if self.bandwidth is not None and not self.bandwidth > 0:
-            raise ValueError(f"bins.bandwidth must be positive (in bin widths), got {self.bandwidth}")
+            object.__setattr__(self, name, float(value))
+        if not 1e-30 < self.high - self.low < 1e30:
+            raise ValueError(f"bins.low must be below bins.high, by 1e-30 to 1e30, got low={self.low}, high={self.high}")
+        if self.bandwidth is not None and not 1e-30 < self.bandwidth < 1e30:
+            raise ValueError(f"bins.bandwidth must be positive, from 1e-30 to 1e30 bin widths, got {self.bandwidth}")
         for name, allowed in (("boundary", BOUNDARIES), ("window", tuple(WINDOWS))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"bins.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        values = int(self.count), self.low, self.high, self.effective_bandwidth, self.boundary, self.window
+        object.__setattr__(self, "spec", ",".join(map(str, values)))
 
     @property
     def effective_bandwidth(self) -> float:
         """The bandwidth in bin widths, the window's natural one where none was given."""
         natural = WINDOWS[self.window].natural_bandwidth
-        return natural if self.bandwidth is None else float(self.bandwidth)
+        return natural if self.bandwidth is None else self.bandwidth
 
     @property
     def edges(self) -> Tensor:
@@ -170,23 +176,6 @@ class Bins:
         reach = WINDOWS[self.window].reach(self.effective_bandwidth, torch.finfo(dtype).eps / 2)
         return max(1, math.ceil(reach - 0.5))
 
-    @property
-    def spec(self) -> str:
-        """The bins as a string, the form in which they pass through registered operators (whose arguments are plain values)."""
-        return ",".join(
-            map(
-                str,
-                (
-                    int(self.count),
-                    float(self.low),
-                    float(self.high),
-                    self.effective_bandwidth,
-                    self.boundary,
-                    self.window,
-                ),
-            )
-        )
-
     @staticmethod
     @functools.lru_cache(maxsize=256)
     def from_spec(spec: str) -> Bins:
@@ -202,7 +191,8 @@ def as_bins(bins: int | Bins, name: str = "bins") -> Bins:
         raise TypeError(f"{name} must be an int or huenet.kernels.Bins, got {type(bins).__name__}")
     if bins < 1:
         raise ValueError(f"{name} must be at least 1, got {bins}")
-    return Bins(count=int(bins))
+    # torch.compile may trace an int as a symbol; the length of a range is a number again
+    return Bins(count=len(range(int(bins))))
 
 
 def as_bins_pair(bins: int | Bins, bins_y: int | Bins | None) -> tuple[Bins, Bins]:

@@ -94,7 +94,7 @@ def squared_emd(p: Tensor, q: Tensor, *, circular: bool = False) -> Tensor:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms.
     """
-    p, q = arguments.histograms(p, q)
+    p, q = arguments.histograms(p, q, circular)
     arguments.plain_autograd_only(p, q)
     return _op(arguments.rows(p), arguments.rows(q), circular).view(p.shape[:-1])
 
@@ -117,11 +117,11 @@ def emd(p: Tensor, q: Tensor, *, circular: bool = False, order: int = 2) -> Tens
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")
-    p, q = arguments.histograms(p, q)
+    p, q = arguments.histograms(p, q, circular)
     if order == 2:
         mean = squared_emd(p, q, circular=circular) / p.shape[-1]
         # the root's slope at 0 is infinite, the distance's one-sided: 0 is the subgradient that keeps training finite
-        return torch.where(mean > 0, mean, 1).sqrt() * (mean > 0)
+        return torch.where(mean == 0, 0, torch.where(mean == 0, 1, mean).sqrt())
     cumulative = (p.double() - q.double()).cumsum(-1)
     if circular:
         cumulative = cumulative - cumulative.median(-1, keepdim=True).values

@@ -24,7 +24,7 @@ def _forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     """(B, N) -> (B, K) by runs of samples of one tile."""
     axis = Axis.covering(bins, x)
     blocks = x.new_zeros(len(x) * axis.blocks, axis.tile, dtype=torch.float64)
-    for part in chunks(*x.shape, axis.reach):
+    for part in chunks(*x.shape, axis):
         run = _Chunk(x, shares, axis, part)
         windows = torch.bmm((run.share * run.x.factor).unsqueeze(1), run.x.values).squeeze(1).double()
         for i, block in enumerate(windows.split(axis.tile, dim=1)):
@@ -38,7 +38,7 @@ def _backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs:
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every tile, a view: (B, tiles, reach)
     reaches = axis.unfold(grad, 1).unfold(1, axis.reach, axis.tile)
-    for part in chunks(*x.shape, axis.reach):
+    for part in chunks(*x.shape, axis):
         run = _Chunk(x, shares, axis, part)
         upstream = reaches[run.image, run.tile].unsqueeze(-1)
         if needs[0]:
@@ -110,8 +110,9 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
             treated as `Bins` says; a NaN sample makes its whole histogram NaN.
         bins: number of bins over [0, 1], or `Bins`.
         weights: non-negative votes, broadcastable to x, normalised to mean 1 over the samples; soft masks, differentiable.
-            Where they sum to zero the histogram and its gradients are zero.
-        backend: None (the best for the device), "torch" (block-sparse, any device) or "reference" (dense PyTorch).
+            Where they sum to zero the histogram and its gradients are zero. Negative ones are not refused: the formula stands.
+        backend: None (the best for the device), "torch" (block-sparse, CPU or CUDA) or "reference" (dense PyTorch, whose
+            backward pass autocast may round).
 
     Returns:
         (..., K), non-negative, summing to 1 but for what an `open` boundary loses. No samples give zeros.

@@ -19,35 +19,37 @@ from torch import Tensor
 from . import arguments, reference
 from .bins import Bins, as_bins_pair
 from .registration import once_differentiable, operator
-from .tiles import Axis, Responses, Runs, chunks
+from .tiles import Axis, Responses, Runs, chunks, joint_axes
 
 
 def _forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:
     """(B, N), (B, N) -> (B, Kx, Ky) by runs of one pair of tiles."""
     batch = len(x)
-    axes = ax, ay = Axis.covering(bins_x, x), Axis.covering(bins_y, y)
-    blocks = x.new_zeros(batch * ax.blocks * ay.blocks, ax.tile * ay.tile)
-    for part in chunks(*x.shape, max(ax.reach, ay.reach)):
+    axes = ax, ay = joint_axes(bins_x, bins_y, x, y)
+    # float64, as a constant image adds all its runs to one block
+    blocks = x.new_zeros(batch * ax.blocks * ay.blocks, ax.tile * ay.tile, dtype=torch.float64)
+    for part in chunks(*x.shape, ax, ay):
         run = _Chunk(x, y, shares, axes, part)
         weighted = run.x.values * (run.share * (run.x.factor * run.y.factor)).unsqueeze(-1)
         windows = torch.bmm(weighted.mT, run.y.values)
         for i, j in itertools.product(range(ax.reach // ax.tile), range(ay.reach // ay.tile)):
             block = windows[:, i * ax.tile : (i + 1) * ax.tile, j * ay.tile : (j + 1) * ay.tile]
             target = (run.image * ax.blocks + run.tile_x + i) * ay.blocks + run.tile_y + j
-            blocks.index_add_(0, target, block.flatten(1))
+            blocks.index_add_(0, target, block.flatten(1).double())
     extended = blocks.view(batch, ax.blocks, ay.blocks, ax.tile, ay.tile).transpose(2, 3)
-    return ay.fold(ax.fold(extended.reshape(batch, ax.blocks * ax.tile, ay.blocks * ay.tile), 1), 2)
+    extended = extended.reshape(batch, ax.blocks * ax.tile, ay.blocks * ay.tile)
+    return ay.fold(ax.fold(extended, 1), 2).to(x.dtype)
 
 
 def _backward(
     grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, needs: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
-    axes = ax, ay = Axis.covering(bins_x, x), Axis.covering(bins_y, y)
+    axes = ax, ay = joint_axes(bins_x, bins_y, x, y)
     grad_x, grad_y, grad_shares = results = tuple(x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every pair of tiles, a view: (B, tiles x, tiles y, reach x, reach y)
     reaches = ay.unfold(ax.unfold(grad, 1), 2).unfold(1, ax.reach, ax.tile).unfold(2, ay.reach, ay.tile)
-    for part in chunks(*x.shape, max(ax.reach, ay.reach)):
+    for part in chunks(*x.shape, ax, ay):
         run = _Chunk(x, y, shares, axes, part)
         upstream = reaches[run.image, run.tile_x, run.tile_y]
         if needs[0] or needs[2]:
@@ -148,7 +150,8 @@ def joint_histogram(
         bins, bins_y: bins of x and of y. `bins_y` None repeats `bins`; an int is `bins` with that count.
         weights: non-negative votes of the pairs, broadcastable to x, normalised to mean 1; where they sum to zero the histogram
             and its gradients are zero.
-        backend: None (the best for the device), "torch" (block-sparse, any device) or "reference" (dense PyTorch).
+        backend: None (the best for the device), "torch" (block-sparse, CPU or CUDA) or "reference" (dense PyTorch, whose
+            backward pass autocast may round).
 
     Returns:
         (..., Kx, Ky), non-negative, summing to 1 but for what `open` boundaries lose.

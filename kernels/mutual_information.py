@@ -51,8 +51,8 @@ class MutualInformation(NamedTuple):
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    positive = denominator > 0
-    return torch.where(positive, numerator / torch.where(positive, denominator, 1), 0)
+    empty = denominator <= 0  # a NaN is not, and stays
+    return torch.where(empty, 0, numerator / torch.where(empty, 1, denominator))
 
 
 @operator("information_terms")
@@ -129,9 +129,9 @@ def mutual_information(
     if marginals == "joint":
         p, q = joint.sum(-1), joint.sum(-2)
     else:
-        x, y = torch.broadcast_tensors(x, y)
-        p = soft_histogram(x, bins_x, weights=weights, backend=backend).to(joint.dtype)
-        q = soft_histogram(y, bins_y, weights=weights, backend=backend).to(joint.dtype)
+        x, y = arguments.paired(x, y)
+        p = soft_histogram(x, bins_x, weights=weights, backend=backend)
+        q = soft_histogram(y, bins_y, weights=weights, backend=backend)
     if arguments.choose_backend(backend) == "reference":
         terms = reference.information_terms(joint, p, q)
     else:

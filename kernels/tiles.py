@@ -22,6 +22,12 @@ from .bins import Bins
 RESPONSES = 1 << 19
 
 
+#: slots of the shortest run
+SHORTEST_RUN = 8
+#: multiply-adds of a matrix product in the time it takes to add one cell of a window to the histogram, measured on a CPU
+WINDOW_COST = 20
+
+
 @dataclass(frozen=True)
 class Axis:
     """The tiles of one histogram axis that hold samples: `count` tiles of `tile` bins, from bin `origin` on."""
@@ -34,13 +40,13 @@ class Axis:
     count: int
 
     @classmethod
-    def covering(cls, bins: Bins, x: Tensor) -> Axis:
-        """The axis for samples x: tiles from the lowest sample's to the highest's."""
+    def covering(cls, bins: Bins, x: Tensor, dense: bool = False) -> Axis:
+        """The axis for samples x: tiles from the lowest sample's to the highest's; `dense`, a single one."""
         radius = bins.radius(x.dtype)
         low, high = _bounds(bins, x)
         tile = 8 if radius <= 8 else 16
         margin = -(-radius // tile)
-        if (2 * margin + 1) * tile >= bins.count:  # a reach as wide as the range: a single tile, the dense formula
+        if dense or (2 * margin + 1) * tile >= bins.count:
             first, last = (0, bins.count) if bins.boundary == "open" else (low - radius, high + 1 + radius)
             return cls(bins, x.dtype, last - first, 0, first, 1)
         return cls(bins, x.dtype, tile, margin, low // tile * tile, high // tile - low // tile + 1)
@@ -84,8 +90,23 @@ class Axis:
         if self.bins.boundary == "circular":
             return torch.remainder(k, count)
         if self.bins.boundary == "reflect":
-            k = torch.where((k < 0) & (k >= -count), -1 - k, torch.where((k >= count) & (k < 2 * count), 2 * count - 1 - k, k))
+            k = torch.where(k < 0, -1 - k, torch.where(k >= count, 2 * count - 1 - k, k))
         return torch.where((k >= 0) & (k < count), k, count)
+
+
+def joint_axes(bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Axis, Axis]:
+    """Both axes of a joint histogram: in tiles, or dense where that is less work.
+
+    In tiles, a sample costs the multiply-adds of its own slot and its share of a run's empty ones, and its share of adding the
+    run's window to the histogram.
+    """
+    tiled = Axis.covering(bins_x, x), Axis.covering(bins_y, y)
+    window = tiled[0].reach * tiled[1].reach
+    per_tile = x.shape[-1] / (tiled[0].count * tiled[1].count)
+    slots = max(1, SHORTEST_RUN / max(per_tile, 0.1))
+    if window * (slots + WINDOW_COST / min(max(per_tile, 1), 64)) <= bins_x.count * bins_y.count:
+        return tiled
+    return Axis.covering(bins_x, x, dense=True), Axis.covering(bins_y, y, dense=True)
 
 
 def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
@@ -100,14 +121,18 @@ def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
 
 
 def _clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
-    """Bin coordinate of every sample, those beyond any bin's reach brought to where the response has just vanished."""
+    """Bin coordinate of every sample, those beyond any bin's reach brought to where the response falls below rounding."""
     beyond = bins.radius(x.dtype) + 1 + (bins.count if bins.boundary == "reflect" else 0)
     return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)
 
 
-def chunks(batch: int, samples: int, reach: int) -> Iterator[tuple[slice, slice]]:
+def chunks(batch: int, samples: int, *axes: Axis) -> Iterator[tuple[slice, slice]]:
     """Cut (batch, samples) into pieces that hold about RESPONSES responses: several small rows or parts of a large one."""
-    size = max(RESPONSES // reach, 1)
+    reaches = [axis.reach for axis in axes]
+    per_sample = max(reaches)
+    if any(axis.count > 1 for axis in axes):  # a run's window is as large as the product of its reaches
+        per_sample = max(per_sample, math.prod(reaches) // 32)
+    size = max(RESPONSES // per_sample, 1)
     rows = max(size // max(samples, 1), 1)
     for first, start in itertools.product(range(0, batch, rows), range(0, samples, size)):
         yield slice(first, first + rows), slice(start, start + size)
@@ -149,9 +174,13 @@ class Runs:
 
 
 def _run_length(samples_per_tile: float, reach: int) -> int:
-    """About half the samples of a tile: long runs add fewer windows to the histogram, short ones leave fewer slots empty."""
+    """Long runs add fewer windows to the histogram, short ones leave fewer slots empty.
+
+    A tile with fewer samples than its reach has bins gets a single run, a fuller one about two.
+    """
+    wanted = samples_per_tile if samples_per_tile <= reach else samples_per_tile / 2
     longest = 1 << (2 * reach - 1).bit_length()
-    return min(longest, max(8, 1 << round(math.log2(max(samples_per_tile / 2, 1)))))
+    return min(longest, max(SHORTEST_RUN, 1 << round(math.log2(max(wanted, 1)))))
 
 
 class Responses:
@@ -163,7 +192,7 @@ class Responses:
         self._bins, a = axis.bins, 1 / axis.bins.effective_bandwidth
         offsets = torch.arange(axis.reach, device=distance.device, dtype=torch.float64) + (0.5 - axis.reach / 2)
         # the logistic's cosh splits into exponentials of sample and bin, unless their product overflows
-        largest = a * (axis.tile + axis.reach) / 2
+        largest = a * ((axis.tile + axis.reach) / 2 + axis.bins.radius(axis.dtype) + 1)
         self._separable = axis.bins.window == "logistic" and largest < 0.9 * math.log(torch.finfo(axis.dtype).max)
         if self._separable:
             self._separate(distance, offsets, a, axis.dtype)

@@ -1,4 +1,4 @@
-"""How tests compare tensors: norms that a single large entry cannot hide, and a message that tells what went wrong."""
+"""How tests compare tensors: by relative Euclidean error, with a message that tells what went wrong and where."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def assert_close(actual: Tensor, expected: Tensor, tolerance: float, what: str =
 
 def assert_gradients_close(actual: list[Tensor], expected: list[Tensor], tolerance: float, names: str = "x y weights") -> None:
     """As `assert_close` for every gradient, none of which may be all zero in what is expected: that would test nothing."""
-    for a, e, name in zip(actual, expected, names.split(), strict=False):
+    assert len(names.split()) >= len(expected)
+    for (a, e), name in zip(zip(actual, expected, strict=True), names.split()):
         assert bool(e.any()), f"the expected gradient of {name} is zero: the case tests nothing"
         assert_close(a, e, tolerance, f"gradient of {name}")

@@ -35,7 +35,8 @@ try editable "$scratch" "$repository"
 echo "ok: editable"
 
 fresh wheel
-cp -r "$repository" "$scratch/source" && rm -rf "$scratch/source/.venv"
+mkdir "$scratch/source"
+git -C "$repository" ls-files -z | tar -C "$repository" --null -T - -c | tar -x -C "$scratch/source"
 "$scratch/wheel/bin/python" -m pip wheel -q --no-deps --wheel-dir "$scratch" "$scratch/source"
 "$scratch/wheel/bin/python" -m pip install -q --no-deps "$scratch"/huenet-*.whl
 try wheel "$scratch" "$scratch/wheel"

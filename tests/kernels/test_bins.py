@@ -19,10 +19,13 @@ EPS = torch.finfo(torch.float64).eps
 @pytest.mark.parametrize(
     "arguments, error, message",
     [
-        ({"count": 0}, ValueError, "bins.count must be at least 1, got 0"),
+        ({"count": 0}, ValueError, "bins.count must be at least 1"),
         ({"count": 2.5}, TypeError, "bins.count must be an integer, got 2.5"),
         ({"count": True}, TypeError, "bins.count must be an integer, got True"),
-        ({"low": 1.0}, ValueError, "bins.low must be below bins.high, got low=1.0, high=1.0"),
+        ({"low": 1.0}, ValueError, "bins.low must be below bins.high, by 1e-30 to 1e30, got low=1.0, high=1.0"),
+        ({"low": -1e308, "high": 1e308}, ValueError, "bins.low must be below bins.high, by 1e-30 to 1e30"),
+        ({"count": 2**70}, ValueError, "bins.count must be at least 1 and below 2"),
+        ({"bandwidth": 1e-310}, ValueError, "bins.bandwidth must be positive, from 1e-30"),
         ({"high": math.inf}, ValueError, "bins.high must be finite, got inf"),
         ({"low": "0"}, TypeError, "bins.low must be a real number, got '0'"),
         ({"bandwidth": 0.0}, ValueError, "bins.bandwidth must be positive"),
@@ -51,8 +54,9 @@ def test_natural_bandwidths():
     }
 
 
-def test_numpy_integers_count():
-    assert Bins(np.int64(7)) == Bins(7)
+def test_numpy_numbers_are_plain_ones():
+    bins = Bins(np.int64(7), np.float32(-0.1), np.float32(0.3))
+    assert bins == Bins(7, float(np.float32(-0.1)), float(np.float32(0.3))) and type(bins.low) is float
 
 
 @pytest.mark.parametrize("window", WINDOWS)

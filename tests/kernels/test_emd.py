@@ -102,6 +102,15 @@ def test_gradient_of_equal_histograms_is_zero(order, circular):
     assert not p.grad.any()
 
 
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("circular", [False, True])
+def test_a_nan_shows(order, circular):
+    p, q = histograms(12)
+    p[3] = torch.nan
+    assert emd(p, q, circular=circular, order=order).isnan()
+    assert squared_emd(p, q, circular=circular).isnan()
+
+
 def test_float32_is_summed_in_float64():
     p, q = (h.float() for h in histograms(4, 1000))
     # rounding the result once
@@ -131,6 +140,7 @@ def test_shapes_and_dtypes():
         (lambda: emd(torch.rand(3), torch.rand(3), order=3), ValueError, "order must be 1 or 2, got 3"),
         (lambda: emd(torch.rand(3), torch.rand(4)), ValueError, "q must be as long as p, expected 3"),
         (lambda: emd(torch.rand(0), torch.rand(0)), ValueError, "p must have at least one bin"),
+        (lambda: emd(torch.rand(3), torch.rand(3), circular=None), TypeError, "circular must be True or False, got None"),
         (lambda: squared_emd(torch.rand(3), [0.1]), TypeError, "q must be a torch.Tensor, got list"),
         (lambda: squared_emd(torch.ones(3, dtype=torch.int64), torch.rand(3)), TypeError, "p must be a floating tensor"),
     ],

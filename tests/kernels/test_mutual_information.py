@@ -84,6 +84,15 @@ def test_empty_cells_contribute_nothing():
     assert total.isfinite() and x.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_a_nan_shows(backend):
+    x, y = samples(50), samples(50, seed=1)
+    x[3] = torch.nan
+    result = mutual_information(x, y, 16, backend=backend)
+    for value in (*result, result.relative, result.normalized, result.conditional_x, result.conditional_y):
+        assert value.isnan()
+
+
 def test_ratios_of_nothing_are_zero():
     x = torch.full((100,), 0.5, dtype=torch.float64, requires_grad=True)
     result = mutual_information(x, x.detach(), Bins(1, boundary="circular"))
