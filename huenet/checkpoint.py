@@ -34,15 +34,13 @@ def write(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str, Tensor
     Raises ``OSError`` if it cannot be written; the old file, if any, then stays.
     """
     path = Path(path)
-    # Its name is fixed, so that what a killed writer leaves behind is overwritten by the next.
+    # Its name is fixed, so that what a killed writer leaves behind is overwritten by the next. safetensors' own writing to a
+    # file would leave a part of random name, and a file that only its owner may read.
     temporary = path.with_name(f".{path.name}.partial")
     header = {"format": "huenet", "version": str(VERSION), "kind": kind}
     header.update((key, json.dumps(value)) for key, value in metadata.items())
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        safetensors.torch.save_file(stored, temporary, header)
-    except safetensors.SafetensorError as error:
-        raise OSError(f"cannot write {path}: {error}") from error
+    temporary.write_bytes(safetensors.torch.save(stored, header))
     _flush(temporary)
     os.replace(temporary, path)
     if os.name == "posix":
@@ -71,7 +69,10 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], d
             f"{path} is a {found} checkpoint where a {kind} checkpoint is needed "
             "(painting takes generator.safetensors, training checkpoint.safetensors)"
         )
-    return tensors, {key: json.loads(value) for key, value in header.items()}
+    try:
+        return tensors, {key: json.loads(value) for key, value in header.items()}
+    except ValueError as error:
+        raise CheckpointError(f"{path} has damaged metadata: {error}") from error
 
 
 def save_generator(path: str | os.PathLike[str], model: HueNet, metadata: Mapping[str, Any] | None = None) -> None:
@@ -82,10 +83,12 @@ def save_generator(path: str | os.PathLike[str], model: HueNet, metadata: Mappin
 def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]]:
     """A model ready to paint, on the CPU and in eval mode, and the file's metadata.
 
-    Raises ``CheckpointError`` if the file is no generator checkpoint, is damaged, or its weights do not fit the network its
-    configuration describes; ``OSError`` if it cannot be opened.
+    Raises ``CheckpointError`` if the file is no generator checkpoint, is damaged, or its weights are not finite or do not fit
+    the network its configuration describes; ``OSError`` if it cannot be opened.
     """
     tensors, metadata = read(path, "generator")
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise CheckpointError(f"{path} has weights that are not finite")
     try:
         model = HueNet(ModelConfig(**metadata["model"]))
     except (KeyError, TypeError, ValueError) as error:

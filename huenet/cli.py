@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import inspect
 import io
+import itertools
 import os
 import re
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal, Union, get_type_hints
 
 import tyro
 
@@ -125,6 +127,11 @@ Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 after an error that is told in one line, 130 after Ctrl-C."""
+    # Threads that spin while they wait for each other come to a crawl where other programs want the cores too: with two busy
+    # neighbours on two cores, a training step took four times as long. Torch's OpenMP reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may have letters that the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         from . import commands  # only now, since torch takes seconds to import: `huenet --help` answers at once
@@ -146,6 +153,7 @@ def parse(arguments: Sequence[str]) -> Command:
     if list(arguments) == ["--version"]:
         print(__version__)
         raise SystemExit(0)
+    _check_options(arguments)
     defaults = {Train: _preset_defaults(arguments)}
     subcommands = []
     for kind in (Demo, Train, Transfer, Evaluate):
@@ -168,6 +176,30 @@ def parse(arguments: Sequence[str]) -> Command:
         if end.code:
             raise Mistake(_unboxed(complaint.getvalue())) from None
         raise
+
+
+def _check_options(arguments: Sequence[str]) -> None:
+    """Raises `Mistake` for an option its command does not have, which tyro may take for a missing photo."""
+    kind = {kind.__name__.lower(): kind for kind in (Demo, Train, Transfer, Evaluate)}.get(arguments[0] if arguments else "")
+    if kind is None:
+        return
+    known = {"--help", *_options(kind)}
+    for argument in itertools.takewhile("--".__ne__, arguments[1:]):
+        option = argument.split("=")[0].replace("_", "-")
+        if option.startswith("--") and option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"huenet {arguments[0]} --help lists them"
+            raise Mistake(f"huenet {arguments[0]} has no option {argument.split('=')[0]}: {hint}")
+
+
+def _options(kind: type) -> Iterator[str]:
+    """The options that the fields of a dataclass, and of those within it, become."""
+    for name, annotation in get_type_hints(kind).items():
+        if dataclasses.is_dataclass(annotation):
+            yield from _options(annotation)
+        else:
+            option = name.replace("_", "-")
+            yield from (f"--{option}", f"--no-{option}") if annotation is bool else (f"--{option}",)
 
 
 def _preset_defaults(arguments: Sequence[str]) -> Train:
@@ -193,5 +225,7 @@ def _unboxed(complaint: str) -> str:
     lines = (line.strip("│ ") for line in complaint.splitlines())
     text = " ".join(line for line in lines if line and line[0] not in "╭╰")
     text = re.sub(r"Error parsing __tyro\S*: ", "", text)  # a setting's own check, whose message names the setting
-    sections = (section.strip() for section in re.split("─+", text))
+    sections = [section.strip() for section in re.split("─+|-{4,}", text)]
+    if "╭" not in complaint:  # where the terminal's encoding has no boxes, the title is a section of its own
+        sections = sections[1:] or sections
     return "; ".join(section for section in sections if not section.startswith(("For full helptext", "Argument helptext")))

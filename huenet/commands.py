@@ -32,7 +32,7 @@ EXAMPLES = 5
 
 def run(command: Command) -> int:
     """Do it; returns the exit code. Raises `Mistake` or ``OSError`` for what the user must put right."""
-    with _our_warnings():
+    with _our_warnings(), _out_of_memory():
         if isinstance(command, Demo):
             return _demo(command)
         if isinstance(command, Train):
@@ -116,7 +116,9 @@ def _unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
     """The photos held out of training if these are those the model was trained on, else all of them."""
     held_out, trained_on = metadata.get("held_out", []), metadata.get("trained_on", [])
     if not trained_on or not {*held_out, *trained_on} <= set(photos.names):
-        print(f"evaluating on all {len(photos)} photos, which the model was not trained on")
+        if seen := {*trained_on} & set(photos.names):  # part of the training folder, or names that every camera gives
+            warnings.warn(f"{len(seen)} of these photos have names of photos the model was trained on", stacklevel=2)
+        print(f"evaluating on all {len(photos)} photos" + ", which the model was not trained on" * (bool(trained_on) and not seen))
         return photos
     if len(held_out) < 2:
         warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: evaluating on all", stacklevel=2)
@@ -160,6 +162,18 @@ def _must_be_writable(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+@contextlib.contextmanager
+def _out_of_memory() -> Iterator[None]:
+    """Settings too large for this machine are the user's mistake; on a CPU torch has no exception of its own for it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
+            raise
+        what = str(error).split("CPUAllocator: ")[-1].split(". ")[0]
+        raise Mistake(f"out of memory ({what}): smaller pictures, batches, widths or bins need less") from error
 
 
 @contextlib.contextmanager

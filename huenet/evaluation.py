@@ -141,7 +141,7 @@ class Evaluation:
         """Write table1.md and table1.json into `folder`, which is made where it is missing."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        (path / "table1.md").write_text(self.as_markdown(), encoding="utf-8")
+        (path / "table1.md").write_text(self.as_markdown(), encoding="utf-8", errors="backslashreplace")
         table = json.dumps(self.as_dict(), indent=1, allow_nan=False)
         (path / "table1.json").write_text(table + "\n", encoding="utf-8")
 
@@ -194,6 +194,8 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
         raise ValueError(f"a pair needs two photos, got {photos}")
     if pairs < 1:
         raise ValueError(f"pairs must be at least 1, got {pairs}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
     possible = photos * (photos - 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     source, step = np.divmod(rng.choice(possible, min(pairs, possible), replace=False), photos - 1)

@@ -51,7 +51,7 @@ def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 2
         grid = {"left": 0.055, "right": 0.995, "bottom": 0.035, "top": 0.945, "wspace": 0.06, "hspace": 0.06}
         axes = block.subplots(3, 3, height_ratios=(1, 1, 0.6), gridspec_kw=grid)
         histograms = {title: hue_histogram(images[index, None], bins)[0] for title, images in columns.items()}
-        top = 1.08 * max(histogram.max().item() for histogram in histograms.values())
+        top = 1.3 * max(histogram.max().item() for histogram in histograms.values())  # the note stands above the bars
         for (image_axis, hue_axis, histogram_axis), (title, images) in zip(axes.T, columns.items()):
             _show(image_axis, images[index], title)
             _show(hue_axis, _hue_channel(images[index]))

@@ -98,7 +98,8 @@ class Trainer:
             load_module(path, module, without_prefix(name, tensors))
             optimizer = self.optimizers[name]
             moments = unflatten(without_prefix(f"{name}_optimizer", tensors))
-            if len(moments) != len(list(module.parameters())):
+            shapes = [{key: value.shape for key, value in entry.items()} for _, entry in sorted(moments.items())]
+            if shapes != [{"step": (), "exp_avg": one.shape, "exp_avg_sq": one.shape} for one in module.parameters()]:
                 raise CheckpointError(f"{path} lacks the state of the {name}'s optimiser")
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         if self.average is not None:

@@ -127,6 +127,7 @@ class TrainingRun:
                 stopped_by = self._stopped_by(caught)
             if saved != self.step:
                 self._save()
+        self.world.wait()  # who leaves while another saves would close the connections between them
         return Outcome(self.step, stopped_by if self.step < last else None)
 
     def _progress(self) -> tqdm:
@@ -214,19 +215,21 @@ class TrainingRun:
 def _check_same_run(path: Path, metadata: dict[str, Any], config: Config, current: dict[str, Any]) -> None:
     try:
         changes = changed_settings(Config.from_dict(metadata["config"]), config)
+        done, pixels = int(metadata["step"]), metadata["pixels"]
+        before = {*metadata["trained_on"], *metadata["held_out"]}
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} describes no run this version knows: {error}") from error
-    if config.train.schedule == "constant" and config.train.steps >= metadata["step"]:
+    if config.train.schedule == "constant" and config.train.steps >= done:
         changes = [change for change in changes if not change.startswith("--steps:")]
     if changes:
         raise CheckpointError(f"{path} was trained with other options ({'; '.join(changes)}): repeat them, or choose another --out")
-    before, now = ({*photos["trained_on"], *photos["held_out"]} for photos in (metadata, current))
+    now = {*current["trained_on"], *current["held_out"]}
     if before != now:
         raise CheckpointError(
             f"{path} was trained on other photos ({len(before ^ now)} differ, such as {min(before ^ now)}): "
             "use the same --data, or choose another --out"
         )
-    if metadata["pixels"] != current["pixels"]:
+    if pixels != current["pixels"]:
         raise CheckpointError(f"{path} was trained on other photos of the same names: use the same --data, or choose another --out")
 
 

@@ -59,8 +59,9 @@ def transfer(paint: Painter, source: Path, target: Path, out: Path) -> Iterator[
     """
     colors = _from_bytes(load_image(target))
     if not source.is_dir():
-        if out.exists() and out.samefile(source):
-            raise ValueError(f"{out} would overwrite the source")
+        for role, photo in (("source", source), ("target", target)):
+            if out.exists() and photo.exists() and out.samefile(photo):
+                raise ValueError(f"{out} would overwrite the {role}")
         if out.suffix.lower() not in WRITABLE:
             raise ValueError(f"cannot tell the format of {out} by its suffix: use one of {', '.join(sorted(WRITABLE))}")
         yield _paint_file(paint, source, colors, out)
@@ -95,7 +96,7 @@ def _to_batch(name: str, picture: Picture) -> Tensor:
     if not isinstance(picture, Tensor) or not picture.is_floating_point():
         kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
         raise TypeError(f"{name} must be a path, a PIL image or a floating-point tensor, got {kind}")
-    if picture.ndim not in (3, 4) or picture.shape[-3] != 3:
+    if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or not picture.numel():
         raise ValueError(f"{name} must be RGB of shape (3, H, W) or (B, 3, H, W), got {tuple(picture.shape)}")
     return picture if picture.ndim == 4 else picture.unsqueeze(0)
 

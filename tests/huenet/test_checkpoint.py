@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -31,21 +32,29 @@ def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
 def test_a_writer_that_dies_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file.safetensors"
     write(path, "training", TENSORS, {"step": 1})
-    save = safetensors.torch.save_file
+    write_bytes = Path.write_bytes
 
-    def die_half_way(tensors: dict, target: Path, metadata: dict) -> None:
-        save(tensors, target, metadata)
-        target.write_bytes(target.read_bytes()[:100])
+    def die_half_way(target: Path, content: bytes) -> None:
+        write_bytes(target, content[:100])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(safetensors.torch, "save_file", die_half_way)
+    monkeypatch.setattr(Path, "write_bytes", die_half_way)
     with pytest.raises(KeyboardInterrupt):
         write(path, "training", TENSORS, {"step": 2})
     assert read(path, "training")[1] == {"step": 1}
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [f".{path.name}.partial", path.name]
     monkeypatch.undo()
     write(path, "training", TENSORS, {"step": 3})
     assert read(path, "training")[1] == {"step": 3}
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_files_may_be_read_by_whom_the_umask_says(tmp_path: Path) -> None:
+    path, plain = tmp_path / "file.safetensors", tmp_path / "plain"
+    plain.touch()
+    write(path, "training", TENSORS, {})
+    assert path.stat().st_mode == plain.stat().st_mode
 
 
 def test_what_cannot_be_written_is_an_oserror_naming_the_file(tmp_path: Path) -> None:
@@ -106,6 +115,19 @@ def test_another_architecture_is_named(tmp_path: Path) -> None:
             load_generator(path)
     write(path, "generator", state, {})
     with pytest.raises(CheckpointError, match=r"other.safetensors"):
+        load_generator(path)
+
+
+def test_damaged_metadata_and_weights_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    header = {"format": "huenet", "version": "1", "kind": "generator", "model": "{nonsense"}
+    safetensors.torch.save_file(TENSORS, path, header)
+    with pytest.raises(CheckpointError, match=r"bad.safetensors has damaged metadata"):
+        read(path, "generator")
+    model = HueNet(CONFIG)
+    next(model.parameters()).data.fill_(float("nan"))
+    save_generator(path, model)
+    with pytest.raises(CheckpointError, match=r"bad.safetensors has weights that are not finite"):
         load_generator(path)
 
 

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 import huenet
-from huenet import commands, trainer
+from huenet import cli, commands, trainer
 from huenet.cli import Mistake, main, parse
 from huenet.config import DEFAULT, PAPER, SMALL
 from huenet.garden import garden
@@ -75,7 +75,8 @@ def mistakes(folder: Path, trained: Path, tmp_path: Path) -> dict[str, Path]:
     return {
         "tmp": tmp_path,
         "photos": folder,
-        "photo": next(folder.iterdir()),
+        "photo": sorted(folder.iterdir())[0],
+        "other": sorted(folder.iterdir())[1],
         "generator": trained / "generator.safetensors",
         "training": trained / "checkpoint.safetensors",
         "run": trained,
@@ -92,6 +93,9 @@ MISTAKES = [
     ("train --data {photos} --out {tmp}/a --size 16", "size must be an integer of at least 32"),
     ("train --data {photos} --out {tmp}/a --hold-out 8 --preset small", "cannot hold out 8 of 8"),
     ("train --data {photos} --out {tmp}/a --device cuda:77", "cuda:77"),
+    ("train --data {photos} --out {tmp}/a --device meta", "device meta is not available"),
+    ("train --data {photos} --out {tmp}/a --seed 99999999999999999999", "seed must be below"),
+    ("train --data {photos} --out {tmp}/a --size 2000000", "out of memory"),
     ("train --data {tmp}/nowhere --out {tmp}/a", "nowhere"),
     ("train --data {tmp}/empty --out {tmp}/a", "empty has 0 usable images"),
     ("train --data {tmp}/one --out {tmp}/a", "1 usable image"),
@@ -107,7 +111,9 @@ MISTAKES = [
     ("transfer {tmp}/empty {photo} --checkpoint {generator} --out {tmp}/o", "empty has no image"),
     ("transfer {photo} {photo} --checkpoint {generator} --out {tmp}/o.xyz", "o.xyz"),
     ("transfer {photo} {photo} --checkpoint {generator} --out {photo}", "overwrite the source"),
+    ("transfer {photo} {other} --checkpoint {generator} --out {other}", "overwrite the target"),
     ("transfer {photos} {photo} --checkpoint {generator} --out {photos}", "overwrite the sources"),
+    ("transfer --checkpoint {generator} --bogus 3 {photo} {photo} --out {tmp}/o.png", "has no option --bogus"),
     ("transfer {photo} {photo} --checkpoint {generator} --out {tmp}/zero.png/o.png", "zero.png"),
     ("transfer {photo} {photo} --checkpoint {tmp}/none --out {tmp}/o.png", "none"),
     ("transfer {photo} {photo} --checkpoint {photo} --out {tmp}/o.png", "damaged or no checkpoint"),
@@ -118,6 +124,8 @@ MISTAKES = [
     ("transfer {photo} {photo} --checkpoint {generator} --device abacus --out {tmp}/o.png", "abacus"),
     ("evaluate --checkpoint {generator} --data {tmp}/nowhere --out {tmp}/e", "nowhere"),
     ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --pairs 0", "pairs"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --seed -1", "seed must be"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --preset small", "huenet evaluate has no option --preset"),
     ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/zero.png", "zero.png"),
     ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --without-mi {training}", "is a training checkpoint"),
     ("demo --minutes 0 --out {tmp}/d", "minutes"),
@@ -188,6 +196,19 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture) -> None:
         parse([name, "--help"])
     assert end.value.code == 0
     assert f"    huenet {name}" in capsys.readouterr().out
+
+
+def test_options_are_known_in_every_spelling() -> None:
+    command = parse(["train", "--data=d", "--out", "o", "--batch_size", "3", "--no-flips", "--no-progress"])
+    assert command.train.batch_size == 3 and not command.train.flips and not command.run.progress
+    assert parse(["transfer", "--checkpoint", "c", "--out", "o", "--", "--s.png", "t.png"]).source == Path("--s.png")
+    with pytest.raises(Mistake, match="did you mean --hold-out"):
+        parse(["train", "--data", "d", "--out", "o", "--hold-oot", "3"])
+
+
+def test_mistakes_are_clear_where_no_boxes_can_be_drawn() -> None:
+    said = " Required options \n -------- \n Missing from huenet train: \n --out PATH \n -------- \n For full helptext, run: \n"
+    assert cli._unboxed(said) == "Missing from huenet train: --out PATH"
 
 
 def test_parse_raises_mistakes() -> None:
@@ -274,7 +295,12 @@ def test_in_python(trained: Path, folder: Path) -> None:
     assert torch.equal(paint(tensors[0].double(), other), painted.double())
     assert np.array_equal(np.asarray(from_paths), (painted.permute(1, 2, 0) * 255).round().byte().numpy())
     assert paint(torch.stack(tensors), torch.stack(tensors)).shape == (2, 3, 40, 40)
-    for wrong, error in ((tensors[0].byte(), TypeError), (7, TypeError), (tensors[0][:2], ValueError)):
+    for wrong, error in (
+        (tensors[0].byte(), TypeError),
+        (7, TypeError),
+        (tensors[0][:2], ValueError),
+        (tensors[0][:, :0], ValueError),
+    ):
         with pytest.raises(error, match="source"):
             paint(wrong, other)
 
@@ -335,6 +361,46 @@ def test_evaluation_of_another_folder_uses_all_of_it(
     assert "all 8 photos" in capsys.readouterr().out
     pairs = json.loads((tmp_path / "e" / "table1.json").read_text())["pairs"]
     assert len({pair["source"] for pair in pairs}) == 8
+
+
+def test_evaluation_of_a_part_of_the_training_folder_says_so(
+    trained: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    part, names = tmp_path / "part", commands.Painter.load(trained / "generator.safetensors").metadata["trained_on"]
+    part.mkdir()
+    for name in names[:3]:
+        shutil.copy(folder / name, part)
+    options = ["--checkpoint", str(trained / "generator.safetensors"), "--device", "cpu", "--out", str(tmp_path / "e")]
+    assert main(["evaluate", "--data", str(part), *options]) == 0
+    printed = capsys.readouterr()
+    assert "3 of these photos have names of photos the model was trained on" in printed.err
+    assert "all 3 photos" in printed.out and "not trained on" not in printed.out
+
+
+def test_names_in_another_encoding(trained: Path, folder: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    first, second = sorted(folder.iterdir())[:2]
+    shutil.copy(first, photos / "ä.png")
+    try:
+        shutil.copy(second, os.fsencode(photos) + b"/caf\xe9.png")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    checkpoint = ["--checkpoint", str(trained / "generator.safetensors"), "--device", "cpu"]
+    lines = [
+        ["evaluate", *checkpoint, "--data", str(photos), "--out", str(tmp_path / "e")],
+        ["transfer", *checkpoint, str(photos), str(first), "--out", str(tmp_path / "o")],
+    ]
+    for line in lines:
+        subprocess.run(
+            [sys.executable, "-m", "huenet", *line],
+            cwd=REPOSITORY,
+            check=True,
+            timeout=120,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        )
+    assert len(list((tmp_path / "o").iterdir())) == 2
+    assert "caf\\udce9.png" in (tmp_path / "e" / "table1.md").read_text(encoding="utf-8")
 
 
 def test_demo_trains_evaluates_and_paints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

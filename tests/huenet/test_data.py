@@ -48,7 +48,18 @@ def test_lossy_formats(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "suffix"),
-    [("1", "png"), ("L", "png"), ("P", "png"), ("LA", "png"), ("RGBA", "png"), ("CMYK", "tif"), ("CMYK", "jpg"), ("YCbCr", "jpg"), ("LAB", "tif"), ("P", "gif")],
+    [
+        ("1", "png"),
+        ("L", "png"),
+        ("P", "png"),
+        ("LA", "png"),
+        ("RGBA", "png"),
+        ("CMYK", "tif"),
+        ("CMYK", "jpg"),
+        ("YCbCr", "jpg"),
+        ("LAB", "tif"),
+        ("P", "gif"),
+    ],
 )
 def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
     image = _as_array(load_image(_save(tmp_path / f"photo.{suffix}", mode))).astype(int)

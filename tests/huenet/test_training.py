@@ -16,11 +16,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from huenet import trainer
+from huenet import checkpoint, trainer
 from huenet.checkpoint import CheckpointError, load_generator
 from huenet.color import rgb_to_hsv
 from huenet.config import PRESETS, RunConfig
-from huenet.training import TrainingError, TrainingRun, train
+from huenet.training import CHECKPOINT, TrainingError, TrainingRun, train
 from tests.huenet.tiny import RUN, TINY, photos, run, tiny, weights
 from tests.paths import REPOSITORY
 
@@ -236,6 +236,29 @@ def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path, keep: int) -> No
     with pytest.raises(CheckpointError, match=r"checkpoint.safetensors is damaged"):
         run(tiny(steps=2), tmp_path)
     assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("lacking", ["step", "pixels", "held_out", "trained_on", "config"])
+def test_a_checkpoint_without_some_metadata_is_named(tmp_path: Path, lacking: str) -> None:
+    run(tiny(steps=1), tmp_path)
+    tensors, metadata = checkpoint.read(tmp_path / CHECKPOINT, "training")
+    del metadata[lacking]
+    checkpoint.write(tmp_path / CHECKPOINT, "training", tensors, metadata)
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors"):
+        run(tiny(steps=2), tmp_path)
+
+
+@pytest.mark.parametrize("key", ["step", "exp_avg", "exp_avg_sq"])
+def test_a_checkpoint_with_a_damaged_optimiser_is_named(tmp_path: Path, key: str) -> None:
+    run(tiny(steps=1), tmp_path)
+    tensors, metadata = checkpoint.read(tmp_path / CHECKPOINT, "training")
+    for damaged in (
+        {name: value for name, value in tensors.items() if name != f"generator_optimizer/0.{key}"},
+        {**tensors, f"generator_optimizer/0.{key}": torch.ones(7)},
+    ):
+        checkpoint.write(tmp_path / CHECKPOINT, "training", damaged, metadata)
+        with pytest.raises(CheckpointError, match=r"lacks the state of the generator's optimiser"):
+            run(tiny(steps=2), tmp_path)
 
 
 @pytest.mark.parametrize("where", ["loss", "weights"])
