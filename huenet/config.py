@@ -34,7 +34,9 @@ class ModelConfig:
     width: int = 64
     """Channels of the generator's first layer; deeper layers double it up to eight times."""
     depth: int | None = None
-    """Halvings in the generator. None: down to one pixel, at most 8, as pix2pix."""
+    """Halvings in the generator. None: as many as bring the size down to --coarsest, at most 8."""
+    coarsest: int = 1
+    """Side in pixels of the generator's innermost map, which --depth follows from; 1 as in pix2pix."""
     norm: Literal["batch", "instance", "none"] = "instance"
     """Normalisation in both networks."""
     dropout: float = 0.0
@@ -68,7 +70,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check_int("size", self.size, SMALLEST_SIZE)
-        for name in ("width", "curves", "condition_width", "discriminator_width", "discriminator_depth"):
+        for name in ("width", "coarsest", "curves", "condition_width", "discriminator_width", "discriminator_depth"):
             _check_int(name, getattr(self, name), 1)
         for name in ("condition_bins", "knots"):
             _check_int(name, getattr(self, name), 2)
@@ -90,8 +92,10 @@ class ModelConfig:
 
     @property
     def halvings(self) -> int:
-        """The generator's depth: ``depth``, or what ``size`` allows."""
-        return self.deepest if self.depth is None else self.depth
+        """The generator's depth: ``depth``, or what ``size`` and ``coarsest`` ask for."""
+        if self.depth is not None:
+            return self.depth
+        return max(1, min(self.deepest, int(math.log2(max(self.size / self.coarsest, 1)))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +140,8 @@ class LossConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Optimisation and data. These decide the result, so a resumed run must repeat them (steps may grow)."""
+    """Optimisation and data. These decide the result, so a resumed run must repeat them; steps may grow if the schedule is
+    constant."""
 
     steps: int = 20_000
     """Training steps in all."""
@@ -252,7 +257,7 @@ DEFAULT = Config(
 SMALL_LOSS = dataclasses.replace(DEFAULT.loss, smoothness_weight=80.0)
 
 SMALL = Config(
-    ModelConfig(size=64, width=24, depth=5, discriminator_width=32, discriminator_depth=2),
+    ModelConfig(size=64, width=24, coarsest=2, discriminator_width=32, discriminator_depth=2),
     SMALL_LOSS,
     TrainConfig(
         steps=1_500,
@@ -268,7 +273,7 @@ SMALL = Config(
 """A whole training run on two CPU cores in about a quarter of an hour."""
 
 DEMO = Config(
-    ModelConfig(size=64, width=16, depth=5, discriminator_width=16, discriminator_depth=2),
+    ModelConfig(size=64, width=16, coarsest=2, discriminator_width=16, discriminator_depth=2),
     SMALL_LOSS,
     TrainConfig(
         steps=600,

@@ -7,8 +7,9 @@
     loss = 1 - mutual_information(source, output, hue).relative
 
 Samples are on the last dimension, any leading dimensions are a batch. Gradients are written by hand; nothing of size samples x
-bins is stored. Functions are differentiable once (`backend="reference"` any number of times) and work under `torch.compile` (with `dynamic=True`, pass `Bins`, not an int).
-`torch.func` transforms are not supported, except by `backend="reference"`, and raise.
+bins is stored. Functions are differentiable once (`backend="reference"` any number of times) and work under `torch.compile`
+(with `dynamic=True`, pass `Bins`, not an int). `torch.func` transforms and forward-mode derivatives raise, except with
+`backend="reference"`.
 """
 
 from .bins import Bins

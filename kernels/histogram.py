@@ -17,18 +17,22 @@ from torch import Tensor
 from . import arguments, reference
 from .bins import Bins, as_bins
 from .registration import once_differentiable, operator
-from .tiles import Axis, Responses, Runs, chunks
+from .tiles import Axis, Responses, Runs, parts
 
 
 def _forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     """(B, N) -> (B, K) by runs of samples of one tile."""
     axis = Axis.covering(bins, x)
+    # float64, as a constant image adds all its runs to one block
     blocks = x.new_zeros(len(x) * axis.blocks, axis.tile, dtype=torch.float64)
-    for part in chunks(*x.shape, axis):
-        run = _Chunk(x, shares, axis, part)
-        windows = torch.bmm((run.share * run.x.factor).unsqueeze(1), run.x.values).squeeze(1).double()
-        for i, block in enumerate(windows.split(axis.tile, dim=1)):
-            blocks.index_add_(0, run.image * axis.blocks + run.tile + i, block)
+    for part in parts(*x.shape):
+        ordered = _Ordered(x, shares, axis, part)
+        first = ordered.image * axis.blocks + ordered.tile
+        for piece in ordered.runs.pieces(axis):
+            responses = Responses(axis, ordered.distance[piece])
+            windows = torch.bmm((ordered.share[piece] * responses.factor).unsqueeze(1), responses.values).squeeze(1).double()
+            for i, block in enumerate(windows.split(axis.tile, dim=1)):
+                blocks.index_add_(0, first[piece] + i, block)
     return axis.fold(blocks.view(len(x), axis.blocks * axis.tile), 1).to(x.dtype)
 
 
@@ -38,32 +42,34 @@ def _backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs:
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every tile, a view: (B, tiles, reach)
     reaches = axis.unfold(grad, 1).unfold(1, axis.reach, axis.tile)
-    for part in chunks(*x.shape, axis):
-        run = _Chunk(x, shares, axis, part)
-        upstream = reaches[run.image, run.tile].unsqueeze(-1)
+    for part in parts(*x.shape):
+        ordered = _Ordered(x, shares, axis, part)
+        slope, response = torch.empty_like(ordered.share), torch.empty_like(ordered.share)
+        for piece in ordered.runs.pieces(axis):
+            responses = Responses(axis, ordered.distance[piece])
+            upstream = reaches[ordered.image[piece], ordered.tile[piece]].unsqueeze(-1)
+            if needs[0]:
+                slope[piece] = torch.bmm(responses.slopes() * (responses.slope_factor * bins.scale), upstream).squeeze(-1)
+            if needs[1]:
+                response[piece] = torch.bmm(responses.values * responses.factor, upstream).squeeze(-1)
         if needs[0]:
-            slope = torch.bmm(run.x.slopes(), upstream).squeeze(-1)
-            grad_x[part] = run.scatter(slope.mul_(run.share).mul_(run.x.slope_factor * bins.scale))
+            grad_x[part] = ordered.runs.scatter(slope.mul_(ordered.share), x[part])
         if needs[1]:
-            grad_shares[part] = run.scatter(torch.bmm(run.x.values, upstream).squeeze(-1).mul_(run.x.factor))
+            grad_shares[part] = ordered.runs.scatter(response, x[part])
     return grad_x, grad_shares
 
 
-class _Chunk:
-    """Some samples in runs of one tile: their responses (runs, length, reach), shares, and where the runs belong."""
+class _Ordered:
+    """A part of the samples in runs of one tile: distances from its centre and shares, (runs, length), and where runs belong."""
 
     def __init__(self, x: Tensor, shares: Tensor | None, axis: Axis, part: tuple[slice, slice]) -> None:
-        self._like = x[part]
-        tile, distance = axis.locate(self._like)
-        image = torch.arange(len(self._like), device=x.device).unsqueeze(1)
-        self._runs = runs = Runs.of(image * axis.count + tile, len(self._like) * axis.count, axis.reach)
-        self.share = runs.gather(torch.full_like(self._like, 1 / x.shape[1]) if shares is None else shares[part])
-        self.x = Responses(axis, runs.gather(distance))
-        self.image, self.tile = runs.tiles // axis.count + part[0].start, runs.tiles % axis.count
-
-    def scatter(self, values: Tensor) -> Tensor:
-        """From runs back to the chunk's samples."""
-        return self._runs.scatter(values, self._like)
+        samples = x[part]
+        tile, distance = axis.locate(samples)
+        image = torch.arange(len(samples), device=x.device).unsqueeze(1)
+        self.runs = Runs.of(image * axis.count + tile, len(samples) * axis.count, axis.reach)
+        self.distance = self.runs.gather(distance)
+        self.share = self.runs.gather(torch.full_like(samples, 1 / x.shape[1]) if shares is None else shares[part])
+        self.image, self.tile = self.runs.tiles // axis.count + part[0].start, self.runs.tiles % axis.count
 
 
 @operator("soft_histogram")

@@ -19,25 +19,26 @@ from torch import Tensor
 from . import arguments, reference
 from .bins import Bins, as_bins_pair
 from .registration import once_differentiable, operator
-from .tiles import Axis, Responses, Runs, chunks, joint_axes
+from .tiles import Axis, Responses, Runs, joint_axes, parts
 
 
 def _forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:
     """(B, N), (B, N) -> (B, Kx, Ky) by runs of one pair of tiles."""
-    batch = len(x)
     axes = ax, ay = joint_axes(bins_x, bins_y, x, y)
     # float64, as a constant image adds all its runs to one block
-    blocks = x.new_zeros(batch * ax.blocks * ay.blocks, ax.tile * ay.tile, dtype=torch.float64)
-    for part in chunks(*x.shape, ax, ay):
-        run = _Chunk(x, y, shares, axes, part)
-        weighted = run.x.values * (run.share * (run.x.factor * run.y.factor)).unsqueeze(-1)
-        windows = torch.bmm(weighted.mT, run.y.values)
-        for i, j in itertools.product(range(ax.reach // ax.tile), range(ay.reach // ay.tile)):
-            block = windows[:, i * ax.tile : (i + 1) * ax.tile, j * ay.tile : (j + 1) * ay.tile]
-            target = (run.image * ax.blocks + run.tile_x + i) * ay.blocks + run.tile_y + j
-            blocks.index_add_(0, target, block.flatten(1).double())
-    extended = blocks.view(batch, ax.blocks, ay.blocks, ax.tile, ay.tile).transpose(2, 3)
-    extended = extended.reshape(batch, ax.blocks * ax.tile, ay.blocks * ay.tile)
+    blocks = x.new_zeros(len(x) * ax.blocks * ay.blocks, ax.tile * ay.tile, dtype=torch.float64)
+    for part in parts(*x.shape):
+        ordered = _Ordered(x, y, shares, axes, part)
+        first = (ordered.image * ax.blocks + ordered.tile_x) * ay.blocks + ordered.tile_y
+        for piece in ordered.runs.pieces(ax, ay):
+            p, q = Responses(ax, ordered.distance_x[piece]), Responses(ay, ordered.distance_y[piece])
+            weighted = p.values.mul_((ordered.share[piece] * (p.factor * q.factor)).unsqueeze(-1))
+            windows = torch.bmm(weighted.mT, q.values)
+            for i, j in itertools.product(range(ax.reach // ax.tile), range(ay.reach // ay.tile)):
+                block = windows[:, i * ax.tile : (i + 1) * ax.tile, j * ay.tile : (j + 1) * ay.tile]
+                blocks.index_add_(0, first[piece] + (i * ay.blocks + j), block.double().flatten(1))
+    extended = blocks.view(len(x), ax.blocks, ay.blocks, ax.tile, ay.tile).transpose(2, 3)
+    extended = extended.reshape(len(x), ax.blocks * ax.tile, ay.blocks * ay.tile)
     return ay.fold(ax.fold(extended, 1), 2).to(x.dtype)
 
 
@@ -46,50 +47,44 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
     axes = ax, ay = joint_axes(bins_x, bins_y, x, y)
-    grad_x, grad_y, grad_shares = results = tuple(x.new_empty(x.shape if need else 0) for need in needs)
+    grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every pair of tiles, a view: (B, tiles x, tiles y, reach x, reach y)
     reaches = ay.unfold(ax.unfold(grad, 1), 2).unfold(1, ax.reach, ax.tile).unfold(2, ay.reach, ay.tile)
-    for part in chunks(*x.shape, ax, ay):
-        run = _Chunk(x, y, shares, axes, part)
-        upstream = reaches[run.image, run.tile_x, run.tile_y]
-        if needs[0] or needs[2]:
-            v = torch.bmm(run.y.values, upstream.mT)
-        if needs[2]:
-            response = torch.linalg.vecdot(run.x.values, v)
-            grad_shares[part] = run.scatter(response.mul_(run.x.factor * run.y.factor))
-        if needs[0]:
-            slope = torch.linalg.vecdot(run.x.slopes(), v).mul_(run.share)
-            grad_x[part] = run.scatter(slope.mul_(run.x.slope_factor * run.y.factor * bins_x.scale))
-        if needs[1]:
-            slope = torch.linalg.vecdot(run.y.slopes(), torch.bmm(run.x.values, upstream)).mul_(run.share)
-            grad_y[part] = run.scatter(slope.mul_(run.x.factor * run.y.slope_factor * bins_y.scale))
-    return results
+    for part in parts(*x.shape):
+        ordered = _Ordered(x, y, shares, axes, part)
+        slopes = [torch.empty_like(ordered.share) if need else None for need in needs]
+        for piece in ordered.runs.pieces(ax, ay):
+            p, q = Responses(ax, ordered.distance_x[piece]), Responses(ay, ordered.distance_y[piece])
+            upstream = reaches[ordered.image[piece], ordered.tile_x[piece], ordered.tile_y[piece]]
+            along_x = torch.bmm(q.values, upstream.mT) if needs[0] or needs[2] else None
+            if needs[2]:
+                slopes[2][piece] = torch.linalg.vecdot(p.values, along_x).mul_(p.factor * q.factor)
+            if needs[1]:
+                along_y = torch.bmm(p.values, upstream)
+                slopes[1][piece] = torch.linalg.vecdot(q.slopes(), along_y).mul_(p.factor * q.slope_factor * bins_y.scale)
+            if needs[0]:
+                slopes[0][piece] = torch.linalg.vecdot(p.slopes(), along_x).mul_(p.slope_factor * q.factor * bins_x.scale)
+        for grad_part, slope, share in zip(grads, slopes, (ordered.share, ordered.share, None)):
+            if slope is not None:
+                grad_part[part] = ordered.runs.scatter(slope if share is None else slope.mul_(share), x[part])
+    return grads
 
 
-class _Chunk:
-    """Some samples in runs of one pair of tiles: their responses (runs, length, reach), shares, and where the runs belong."""
+class _Ordered:
+    """A part of the samples in runs of one pair of tiles: distances from their centres and shares, (runs, length), and where runs
+    belong."""
 
     def __init__(self, x: Tensor, y: Tensor, shares: Tensor | None, axes: tuple[Axis, Axis], part: tuple[slice, slice]) -> None:
-        ax, ay = axes
-        self._like = x[part]
-        tile_x, distance_x = ax.locate(self._like)
+        (ax, ay), samples = axes, x[part]
+        tile_x, distance_x = ax.locate(samples)
         tile_y, distance_y = ay.locate(y[part])
-        image = torch.arange(len(self._like), device=x.device).unsqueeze(1)
-        runs = Runs.of(
-            (image * ax.count + tile_x) * ay.count + tile_y,
-            len(self._like) * ax.count * ay.count,
-            max(ax.reach, ay.reach),
-        )
-        share = torch.full_like(self._like, 1 / x.shape[1]) if shares is None else shares[part]
-        self.share = runs.gather(share)
-        self.x, self.y = Responses(ax, runs.gather(distance_x)), Responses(ay, runs.gather(distance_y))
-        self.image = runs.tiles // (ax.count * ay.count) + part[0].start
-        self.tile_x, self.tile_y = runs.tiles // ay.count % ax.count, runs.tiles % ay.count
-        self._runs = runs
-
-    def scatter(self, values: Tensor) -> Tensor:
-        """From runs back to the chunk's samples."""
-        return self._runs.scatter(values, self._like)
+        image = torch.arange(len(samples), device=x.device).unsqueeze(1)
+        pairs = ax.count * ay.count
+        self.runs = Runs.of((image * ax.count + tile_x) * ay.count + tile_y, len(samples) * pairs, max(ax.reach, ay.reach))
+        self.distance_x, self.distance_y = self.runs.gather(distance_x), self.runs.gather(distance_y)
+        self.share = self.runs.gather(torch.full_like(samples, 1 / x.shape[1]) if shares is None else shares[part])
+        self.image = self.runs.tiles // pairs + part[0].start
+        self.tile_x, self.tile_y = self.runs.tiles // ay.count % ax.count, self.runs.tiles % ay.count
 
 
 @operator("joint_histogram")

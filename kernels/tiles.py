@@ -18,10 +18,11 @@ from torch import Tensor
 
 from .bins import Bins
 
-#: responses held at a time, per axis: few enough to stay in the cache, enough to keep the cores busy
-RESPONSES = 1 << 19
-
-
+#: samples put in order at a time: torch sorts that many integers by radix, and fewer than half of it by comparison
+SORTED = 1 << 16
+#: responses, or cells of windows, held at a time: few enough for the cache, and for memory that the allocator keeps and reuses
+#: (with four times as many, a third of the time goes into page faults)
+RESPONSES = 1 << 17
 #: slots of the shortest run
 SHORTEST_RUN = 8
 #: multiply-adds of a matrix product in the time it takes to add one cell of a window to the histogram, measured on a CPU
@@ -126,16 +127,11 @@ def _clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
     return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)
 
 
-def chunks(batch: int, samples: int, *axes: Axis) -> Iterator[tuple[slice, slice]]:
-    """Cut (batch, samples) into pieces that hold about RESPONSES responses: several small rows or parts of a large one."""
-    reaches = [axis.reach for axis in axes]
-    per_sample = max(reaches)
-    if any(axis.count > 1 for axis in axes):  # a run's window is as large as the product of its reaches
-        per_sample = max(per_sample, math.prod(reaches) // 32)
-    size = max(RESPONSES // per_sample, 1)
-    rows = max(size // max(samples, 1), 1)
-    for first, start in itertools.product(range(0, batch, rows), range(0, samples, size)):
-        yield slice(first, first + rows), slice(start, start + size)
+def parts(batch: int, samples: int) -> Iterator[tuple[slice, slice]]:
+    """Cut (batch, samples) into parts of about SORTED samples: several small rows or a piece of a large one."""
+    rows = max(SORTED // max(samples, 1), 1)
+    for first, start in itertools.product(range(0, batch, rows), range(0, samples, SORTED)):
+        yield slice(first, first + rows), slice(start, start + SORTED)
 
 
 @dataclass(frozen=True)
@@ -160,6 +156,14 @@ class Runs:
         slots = torch.full((run_tiles.numel() * length,), samples, device=device)
         slots[shift[ordered] + torch.arange(samples, device=device)] = order
         return cls(slots, run_tiles, length)
+
+    def pieces(self, *axes: Axis) -> Iterator[slice]:
+        """Cut the runs so that neither their responses nor their windows, as large as the product of reaches, are too many."""
+        reaches = [axis.reach for axis in axes]
+        per_run = max(self.length * max(reaches), math.prod(reaches))
+        step = max(RESPONSES // per_run, 1)
+        for start in range(0, len(self.tiles), step):
+            yield slice(start, start + step)
 
     def gather(self, values: Tensor) -> Tensor:
         """Values of the samples in slot order, (runs, length); 0 in empty slots."""
