@@ -251,6 +251,8 @@ def _caught_signals() -> Iterator[list[signal.Signals]]:
         yield caught  # only the main thread may install handlers
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # what whoever started this process had it ignore (a shell's background job: SIGINT) stays ignored
+    previous = {number: handler for number, handler in previous.items() if handler is not signal.SIG_IGN}
 
     def remember(number: int, _: FrameType | None) -> None:
         caught.append(signal.Signals(number))

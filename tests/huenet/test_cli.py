@@ -225,7 +225,7 @@ def test_training_started_again_goes_on(folder: Path, tmp_path: Path, capsys: py
 
 
 def test_interrupted_training_saves_and_is_130(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, usual_signals: None
 ) -> None:
     monkeypatch.setattr(trainer.Trainer, "painter", interrupted_by(trainer.Trainer.painter))
     command = ["train", "--data", str(folder), "--out", str(tmp_path), *OPTIONS, "--steps", "4", "--sample-every", "2"]

@@ -306,7 +306,7 @@ def _signal_after(step: int, training: TrainingRun, *numbers: signal.Signals) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_with_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_with_a_checkpoint(tmp_path: Path, number: signal.Signals, usual_signals: None) -> None:
     handler = signal.getsignal(number)
     training = TrainingRun(tiny(steps=9), photos(), tmp_path, dataclasses.replace(RUN, checkpoint_every=100))
     _signal_after(4, training, number)
@@ -318,11 +318,19 @@ def test_a_signal_stops_with_a_checkpoint(tmp_path: Path, number: signal.Signals
     assert [int(row["step"]) for row in _rows(tmp_path)] == list(range(1, 10))
 
 
-def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+def test_a_second_interrupt_does_not_wait(tmp_path: Path, usual_signals: None) -> None:
     training = TrainingRun(tiny(steps=9), photos(), tmp_path, RUN)
     _signal_after(4, training, signal.SIGINT, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         training.proceed()
+    training.close()
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path, usual_signals: None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    training = TrainingRun(tiny(steps=9), photos(), tmp_path, RUN)
+    _signal_after(4, training, signal.SIGINT)
+    assert training.proceed().step == 9
     training.close()
 
 
