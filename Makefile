@@ -13,6 +13,7 @@ demo: $(VENV)/installed ## train a small Hue-Net on drawn flowers and write pict
 
 test: $(VENV)/installed ## run the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(RUN) -m pytest -n auto tests/interpreted
 
 lint: $(VENV)/installed ## check style
 	$(VENV)/bin/ruff check .

@@ -5,16 +5,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-BACKENDS = ("reference", "torch")
+from .bins import Bins
+
+BACKENDS = ("reference", "torch", "triton")
 
 
-def choose_backend(backend: str | None) -> str:
-    """The backend asked for, or the fastest for the machine. ValueError for an unknown name."""
+def choose_backend(backend: str | None, x: Tensor, *axes: Bins) -> str:
+    """The backend asked for, by default `torch`. ValueError for an unknown name, or where `triton` cannot serve."""
     if backend is None:
         return "torch"
     if backend not in BACKENDS:
         raise ValueError(f"backend must be None or one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend == "triton":
+        _check_triton(x, axes)
     return backend
+
+
+def _check_triton(x: Tensor, axes: tuple[Bins, ...]) -> None:
+    try:
+        import triton
+
+        from .fused.axis import is_tiled, reach
+    except ImportError as error:
+        raise ValueError(f"backend 'triton' needs the package triton, which cannot be imported: {error}") from error
+    if not x.is_cuda and not triton.knobs.runtime.interpret:
+        raise ValueError(f"backend 'triton' needs samples on a GPU (or TRITON_INTERPRET=1), got them on {x.device}")
+    for bins in axes:
+        if not is_tiled(bins, x.dtype):
+            needed = 2 * reach(bins, x.dtype)
+            raise ValueError(f"backend 'triton' needs at least {needed} bins for this window and dtype, got {bins}: use 'torch'")
 
 
 def plain_autograd_only(*tensors: Tensor) -> None:
@@ -98,3 +117,8 @@ def spread_nan(histogram: Tensor, *samples: Tensor | None) -> Tensor:
             bad = values.isnan().any(-1)
             histogram.masked_fill_(bad.view(-1, *[1] * (histogram.dim() - 1)), torch.nan)
     return histogram
+
+
+def contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
+    """The tensors, contiguous: a gradient may have stride 0, which kernels do not look at."""
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]

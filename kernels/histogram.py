@@ -9,6 +9,7 @@ is kept for the backward pass.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -73,35 +74,46 @@ class _Ordered:
 
 
 @operator("soft_histogram")
-def _op(x: Tensor, shares: Tensor | None, bins: str) -> Tensor:
-    return arguments.spread_nan(_forward(x, shares, Bins.from_spec(bins)), x, shares)
+def _op(x: Tensor, shares: Tensor | None, bins: str, backend: str) -> Tensor:
+    forward = _fused().forward if backend == "triton" and x.numel() else _forward
+    return arguments.spread_nan(forward(*arguments.contiguous(x, shares), Bins.from_spec(bins)), x, shares)
 
 
 @operator("soft_histogram_backward")
-def _op_backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: str, needs: list[bool]) -> tuple[Tensor, Tensor]:
-    return _backward(grad, x, shares, Bins.from_spec(bins), needs)
+def _op_backward(
+    grad: Tensor, x: Tensor, shares: Tensor | None, bins: str, backend: str, needs: list[bool]
+) -> tuple[Tensor, Tensor]:
+    backward = _fused().backward if backend == "triton" and x.numel() else _backward
+    return backward(*arguments.contiguous(grad, x, shares), Bins.from_spec(bins), needs)
+
+
+def _fused() -> ModuleType:
+    """The Triton kernels, imported when first used."""
+    from .fused import histogram
+
+    return histogram
 
 
 @_op.register_fake
-def _(x: Tensor, shares: Tensor | None, bins: str) -> Tensor:
+def _(x: Tensor, shares: Tensor | None, bins: str, backend: str) -> Tensor:
     return x.new_empty(x.shape[0], Bins.from_spec(bins).count)
 
 
 @_op_backward.register_fake
-def _(grad: Tensor, x: Tensor, shares: Tensor | None, bins: str, needs: list[bool]) -> tuple[Tensor, Tensor]:
+def _(grad: Tensor, x: Tensor, shares: Tensor | None, bins: str, backend: str, needs: list[bool]) -> tuple[Tensor, Tensor]:
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     return grad_x, grad_shares
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    x, shares, ctx.bins = inputs
+    x, shares, *ctx.plain = inputs
     ctx.save_for_backward(x, shares)
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     needs = list(ctx.needs_input_grad[:2])
-    grads = _op_backward(grad, *ctx.saved_tensors, ctx.bins, needs)
-    return *(g if need else None for g, need in zip(grads, needs)), None
+    grads = _op_backward(grad, *ctx.saved_tensors, *ctx.plain, needs)
+    return *(g if need else None for g, need in zip(grads, needs)), None, None
 
 
 _op.register_autograd(_differentiate, setup_context=_setup_context)
@@ -117,7 +129,8 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
         bins: number of bins over [0, 1], or `Bins`.
         weights: non-negative votes, broadcastable to x, normalised to mean 1 over the samples; soft masks, differentiable.
             Where they sum to zero the histogram and its gradients are zero. Negative ones are not refused: the formula stands.
-        backend: None (the best for the device), "torch" (block-sparse, CPU or CUDA) or "reference" (dense PyTorch, whose
+        backend: None or "torch" (block-sparse, CPU or CUDA), "triton" (fused kernels for GPUs: tested in Triton's interpreter
+            and compiled for sm_80, sm_90, sm_100 and gfx942, not yet run on a GPU), or "reference" (dense PyTorch, whose
             backward pass autocast may round).
 
     Returns:
@@ -130,9 +143,10 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
     bins = as_bins(bins)
     x = arguments.samples("x", x)
     shares = arguments.shares(x, weights)
-    if arguments.choose_backend(backend) == "reference":
+    backend = arguments.choose_backend(backend, x, bins)
+    if backend == "reference":
         with torch.autocast(x.device.type, enabled=False):
             return reference.soft_histogram(x, bins, shares)
     arguments.plain_autograd_only(x, *([] if shares is None else [shares]))
-    histogram = _op(arguments.rows(x), None if shares is None else arguments.rows(shares), bins.spec)
+    histogram = _op(arguments.rows(x), None if shares is None else arguments.rows(shares), bins.spec, backend)
     return histogram.view(*x.shape[:-1], bins.count)

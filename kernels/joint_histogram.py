@@ -11,6 +11,7 @@ N x K. Only samples and weights are kept for the backward pass.
 from __future__ import annotations
 
 import itertools
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -88,40 +89,49 @@ class _Ordered:
 
 
 @operator("joint_histogram")
-def _op(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str) -> Tensor:
-    joint = _forward(x, y, shares, Bins.from_spec(bins_x), Bins.from_spec(bins_y))
+def _op(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str) -> Tensor:
+    forward = _fused().forward if backend == "triton" and x.numel() else _forward
+    joint = forward(*arguments.contiguous(x, y, shares), Bins.from_spec(bins_x), Bins.from_spec(bins_y))
     return arguments.spread_nan(joint, x, y, shares)
 
 
 @operator("joint_histogram_backward")
 def _op_backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, needs: list[bool]
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str, needs: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return _backward(grad, x, y, shares, Bins.from_spec(bins_x), Bins.from_spec(bins_y), needs)
+    backward = _fused().backward if backend == "triton" and x.numel() else _backward
+    return backward(*arguments.contiguous(grad, x, y, shares), Bins.from_spec(bins_x), Bins.from_spec(bins_y), needs)
+
+
+def _fused() -> ModuleType:
+    """The Triton kernels, imported when first used."""
+    from .fused import joint_histogram
+
+    return joint_histogram
 
 
 @_op.register_fake
-def _(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str) -> Tensor:
+def _(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str) -> Tensor:
     return x.new_empty(x.shape[0], Bins.from_spec(bins_x).count, Bins.from_spec(bins_y).count)
 
 
 @_op_backward.register_fake
 def _(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, needs: list[bool]
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str, needs: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad_x, grad_y, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     return grad_x, grad_y, grad_shares
 
 
 def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-    x, y, shares, *ctx.bins = inputs
+    x, y, shares, *ctx.plain = inputs
     ctx.save_for_backward(x, y, shares)
 
 
 def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     needs = list(ctx.needs_input_grad[:3])
-    grads = _op_backward(grad, *ctx.saved_tensors, *ctx.bins, needs)
-    return *(g if need else None for g, need in zip(grads, needs)), None, None
+    grads = _op_backward(grad, *ctx.saved_tensors, *ctx.plain, needs)
+    return *(g if need else None for g, need in zip(grads, needs)), None, None, None
 
 
 _op.register_autograd(_differentiate, setup_context=_setup_context)
@@ -145,7 +155,8 @@ def joint_histogram(
         bins, bins_y: bins of x and of y. `bins_y` None repeats `bins`; an int is `bins` with that count.
         weights: non-negative votes of the pairs, broadcastable to x, normalised to mean 1; where they sum to zero the histogram
             and its gradients are zero.
-        backend: None (the best for the device), "torch" (block-sparse, CPU or CUDA) or "reference" (dense PyTorch, whose
+        backend: None or "torch" (block-sparse, CPU or CUDA), "triton" (fused kernels for GPUs: tested in Triton's interpreter
+            and compiled for sm_80, sm_90, sm_100 and gfx942, not yet run on a GPU), or "reference" (dense PyTorch, whose
             backward pass autocast may round).
 
     Returns:
@@ -158,9 +169,10 @@ def joint_histogram(
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)
     shares = arguments.shares(x, weights)
-    if arguments.choose_backend(backend) == "reference":
+    backend = arguments.choose_backend(backend, x, bins_x, bins_y)
+    if backend == "reference":
         with torch.autocast(x.device.type, enabled=False):
             return reference.joint_histogram(x, y, bins_x, bins_y, shares)
     arguments.plain_autograd_only(x, y, *([] if shares is None else [shares]))
-    joint = _op(*map(arguments.rows, (x, y)), None if shares is None else arguments.rows(shares), bins_x.spec, bins_y.spec)
+    joint = _op(*map(arguments.rows, (x, y)), None if shares is None else arguments.rows(shares), bins_x.spec, bins_y.spec, backend)
     return joint.view(*x.shape[:-1], bins_x.count, bins_y.count)

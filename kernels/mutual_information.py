@@ -132,7 +132,7 @@ def mutual_information(
         x, y = arguments.paired(x, y)
         p = soft_histogram(x, bins_x, weights=weights, backend=backend)
         q = soft_histogram(y, bins_y, weights=weights, backend=backend)
-    if arguments.choose_backend(backend) == "reference":
+    if backend == "reference":
         terms = reference.information_terms(joint, p, q)
     else:
         terms = _op(joint.reshape(-1, *joint.shape[-2:]), p.reshape(-1, p.shape[-1]), q.reshape(-1, q.shape[-1]))

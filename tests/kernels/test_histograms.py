@@ -179,9 +179,9 @@ def test_opcheck():
         x, y, w = (samples(2, 30, seed=seed, dtype=dtype).requires_grad_() for seed in range(3))
         strided = samples(30, 2, dtype=dtype).T.requires_grad_()
         for arguments in ((x, None), (x, w), (strided, None)):
-            torch.library.opcheck(histogram._op, (*arguments, spec))
+            torch.library.opcheck(histogram._op, (*arguments, spec, "torch"))
         for arguments in ((x, y, None), (x, y, w), (x, y.detach(), None)):
-            torch.library.opcheck(joint._op, (*arguments, spec, spec))
+            torch.library.opcheck(joint._op, (*arguments, spec, spec, "torch"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -328,6 +328,7 @@ def test_gradients_of_other_samples_survive_a_nan():
         (lambda: soft_histogram(torch.rand(3), 0), ValueError, "bins must be at least 1, got 0"),
         (lambda: soft_histogram(torch.rand(3), 2.0), TypeError, "bins must be an int or huenet.kernels.Bins, got float"),
         (lambda: soft_histogram(torch.rand(3), backend="cuda"), ValueError, "backend must be None or one of .*, got 'cuda'"),
+        (lambda: soft_histogram(torch.rand(3), backend="triton"), ValueError, "backend 'triton' needs samples on a GPU"),
         (lambda: soft_histogram(torch.rand(2, 3), weights=torch.rand(4)), ValueError, "weights must broadcast to x's shape"),
         (lambda: soft_histogram(torch.rand(2, 3), weights=torch.rand(2, 1)), ValueError, "weights must have one value per sample"),
         (lambda: soft_histogram(torch.rand(3), weights=torch.ones(3) > 0), TypeError, "weights must be a floating tensor"),
