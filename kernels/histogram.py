@@ -26,7 +26,7 @@ def _forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     axis = Axis.covering(bins, x)
     # float64, as a constant image adds all its runs to one block
     blocks = x.new_zeros(len(x) * axis.blocks, axis.tile, dtype=torch.float64)
-    for part in parts(*x.shape):
+    for part in parts(x):
         ordered = _Ordered(x, shares, axis, part)
         first = ordered.image * axis.blocks + ordered.tile
         for piece in ordered.runs.pieces(axis):
@@ -43,7 +43,7 @@ def _backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs:
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every tile, a view: (B, tiles, reach)
     reaches = axis.unfold(grad, 1).unfold(1, axis.reach, axis.tile)
-    for part in parts(*x.shape):
+    for part in parts(x):
         ordered = _Ordered(x, shares, axis, part)
         slope, response = torch.empty_like(ordered.share), torch.empty_like(ordered.share)
         for piece in ordered.runs.pieces(axis):

@@ -28,7 +28,7 @@ def _forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: 
     axes = ax, ay = joint_axes(bins_x, bins_y, x, y)
     # float64, as a constant image adds all its runs to one block
     blocks = x.new_zeros(len(x) * ax.blocks * ay.blocks, ax.tile * ay.tile, dtype=torch.float64)
-    for part in parts(*x.shape):
+    for part in parts(x):
         ordered = _Ordered(x, y, shares, axes, part)
         first = (ordered.image * ax.blocks + ordered.tile_x) * ay.blocks + ordered.tile_y
         for piece in ordered.runs.pieces(ax, ay):
@@ -51,7 +51,7 @@ def _backward(
     grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every pair of tiles, a view: (B, tiles x, tiles y, reach x, reach y)
     reaches = ay.unfold(ax.unfold(grad, 1), 2).unfold(1, ax.reach, ax.tile).unfold(2, ay.reach, ay.tile)
-    for part in parts(*x.shape):
+    for part in parts(x):
         ordered = _Ordered(x, y, shares, axes, part)
         slopes = [torch.empty_like(ordered.share) if need else None for need in needs]
         for piece in ordered.runs.pieces(ax, ay):

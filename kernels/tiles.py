@@ -12,17 +12,30 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .bins import Bins
 
-#: samples put in order at a time: torch sorts that many integers by radix, and fewer than half of it by comparison
-SORTED = 1 << 16
-#: responses, or cells of windows, held at a time: few enough for the cache, and for memory that the allocator keeps and reuses
-#: (with four times as many, a third of the time goes into page faults)
-RESPONSES = 1 << 17
+
+class Budget(NamedTuple):
+    """How much is done at a time."""
+
+    ordered: int
+    """Samples put in order."""
+    responses: int
+    """Responses, or cells of windows."""
+
+
+BUDGETS = {
+    # torch sorts so many integers by radix, and fewer than half of them by comparison; responses stay in the cache, and in memory
+    # that the allocator keeps (with four times as many, a third of the time goes into page faults)
+    "cpu": Budget(1 << 16, 1 << 17),
+    # a device must be given more at a time than it takes to launch a kernel: 128 MB of float32
+    "cuda": Budget(1 << 22, 1 << 25),
+}
 #: slots of the shortest run
 SHORTEST_RUN = 8
 #: multiply-adds of a matrix product in the time it takes to add one cell of a window to the histogram, measured on a CPU
@@ -127,11 +140,12 @@ def _clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
     return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)
 
 
-def parts(batch: int, samples: int) -> Iterator[tuple[slice, slice]]:
-    """Cut (batch, samples) into parts of about SORTED samples: several small rows or a piece of a large one."""
-    rows = max(SORTED // max(samples, 1), 1)
-    for first, start in itertools.product(range(0, batch, rows), range(0, samples, SORTED)):
-        yield slice(first, first + rows), slice(start, start + SORTED)
+def parts(x: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cut samples (B, N) into parts to be ordered at a time: several small rows or a piece of a large one."""
+    (batch, samples), most = x.shape, BUDGETS[x.device.type].ordered
+    rows = max(most // max(samples, 1), 1)
+    for first, start in itertools.product(range(0, batch, rows), range(0, samples, most)):
+        yield slice(first, first + rows), slice(start, start + most)
 
 
 @dataclass(frozen=True)
@@ -161,7 +175,7 @@ class Runs:
         """Cut the runs so that neither their responses nor their windows, as large as the product of reaches, are too many."""
         reaches = [axis.reach for axis in axes]
         per_run = max(self.length * max(reaches), math.prod(reaches))
-        step = max(RESPONSES // per_run, 1)
+        step = max(BUDGETS[self.tiles.device.type].responses // per_run, 1)
         for start in range(0, len(self.tiles), step):
             yield slice(start, start + step)
 

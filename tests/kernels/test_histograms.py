@@ -254,8 +254,7 @@ def test_large_rows_and_many_small_rows_are_cut_into_chunks(monkeypatch):
     x, y, w = (samples(3, 700, seed=seed, spill=0.0 if seed == 2 else 0.1) for seed in range(3))
     whole = gradients(joint(Bins(64), 40, "torch"), [x, y, w])
     for ordered, responses in ((100, 48), (1500, 5000)):  # parts of a row, run by run; two rows at a time, several runs
-        monkeypatch.setattr(tiles, "SORTED", ordered)
-        monkeypatch.setattr(tiles, "RESPONSES", responses)
+        monkeypatch.setitem(tiles.BUDGETS, "cpu", tiles.Budget(ordered, responses))
         cut = gradients(joint(Bins(64), 40, "torch"), [x, y, w])
         assert_close(cut[0], whole[0], EXACT)
         assert_gradients_close(cut[1], whole[1], EXACT)
