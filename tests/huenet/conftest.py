@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from huenet.garden import garden
 
 
 @pytest.fixture
@@ -16,3 +20,13 @@ def usual_signals() -> Iterator[None]:
     yield
     for number, handler in previous.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight flowers as real files, which every process loads itself."""
+    path = tmp_path_factory.mktemp("photos")
+    flowers = garden(8, 40, seed=2)
+    for image, name in zip(flowers.images, flowers.names):
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path / name)
+    return path

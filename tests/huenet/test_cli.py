@@ -22,22 +22,12 @@ import huenet
 from huenet import cli, commands, trainer
 from huenet.cli import Mistake, main, parse
 from huenet.config import DEFAULT, PAPER, SMALL
-from huenet.garden import garden
 from tests.huenet.tiny import tiny
 from tests.paths import REPOSITORY
 
 OPTIONS = shlex.split(
     "--size 32 --width 4 --discriminator-width 4 --bins 16 --batch-size 4 --schedule constant --device cpu --no-progress"
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("photos")
-    flowers = garden(8, 40, seed=2)
-    for image, name in zip(flowers.images, flowers.names):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path / name)
-    return path
 
 
 @pytest.fixture(scope="module")

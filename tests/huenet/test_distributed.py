@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from huenet.distributed import World, find_device, joined
-from huenet.garden import garden
 from huenet.training import TrainingRun
 from tests.huenet.tiny import photos, tiny, weights
 from tests.paths import REPOSITORY
@@ -26,16 +24,6 @@ OPTIONS = shlex.split(
     f"--norm instance --dropout 0 --steps {STEPS} --batch-size 4 --schedule constant --ema 0.9 --hold-out 3 --precision float64 "
     "--log-every 1 --device cpu"
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real files, since every process loads them itself."""
-    path = tmp_path_factory.mktemp("photos")
-    flowers = garden(8, 40, seed=2)
-    for image, name in zip(flowers.images, flowers.names):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path / name)
-    return path
 
 
 def _train(folder: Path, out: Path, processes: int, *options: str) -> str:
