@@ -4,6 +4,6 @@ A top-level package called `kernels` would overwrite the distribution of that na
 In the repository itself, the symbolic link huenet/kernels does the same without installing anything.
 """
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-setup(packages=["huenet", "huenet.kernels"], package_data={"huenet": ["py.typed"]})
+setup(packages=find_packages(include=["huenet", "huenet.*"]), package_data={"huenet": ["py.typed"]})

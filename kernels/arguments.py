@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
-
-from .bins import Bins
 
 BACKENDS = ("reference", "torch", "triton")
 
 
-def choose_backend(backend: str | None, x: Tensor, *axes: Bins) -> str:
-    """The backend asked for, by default `torch`. ValueError for an unknown name, or where `triton` cannot serve."""
-    if backend is None:
-        return "torch"
-    if backend not in BACKENDS:
+def choose_backend(backend: str | None, x: Tensor, unserved: Callable[[], str | None] = lambda: None) -> str:
+    """The backend to use: the one asked for, else `triton` on a GPU and `torch` elsewhere.
+
+    `unserved` returns why the operator's Triton kernels cannot serve these arguments, None if they can; it is called only where
+    Triton can be used at all. Then the default is `torch`, with a warning that says why, once for each reason; asking for
+    `triton` is a ValueError, as is an unknown name.
+    """
+    if backend is not None and backend not in BACKENDS:
         raise ValueError(f"backend must be None or one of {', '.join(BACKENDS)}, got {backend!r}")
+    if backend in ("reference", "torch"):
+        return backend
+    if backend is None and not x.is_cuda:
+        return "torch"
+    reason = _no_triton(x) or unserved()
+    if reason is None:
+        return "triton"
     if backend == "triton":
-        _check_triton(x, axes)
-    return backend
+        raise ValueError(f"backend 'triton' {reason}; use 'torch'")
+    if not torch.compiler.is_compiling():
+        _warn_once(f"huenet.kernels uses its slower backend 'torch', as backend 'triton' {reason}")
+    return "torch"
 
 
-def _check_triton(x: Tensor, axes: tuple[Bins, ...]) -> None:
+def _no_triton(x: Tensor) -> str | None:
+    """Why Triton cannot be used for this tensor, None if it can."""
     try:
         import triton
-
-        from .fused.axis import is_tiled, reach
     except ImportError as error:
-        raise ValueError(f"backend 'triton' needs the package triton, which cannot be imported: {error}") from error
+        return f"needs the package triton, which cannot be imported: {error}"
     if not x.is_cuda and not triton.knobs.runtime.interpret:
-        raise ValueError(f"backend 'triton' needs samples on a GPU (or TRITON_INTERPRET=1), got them on {x.device}")
-    for bins in axes:
-        if not is_tiled(bins, x.dtype):
-            needed = 2 * reach(bins, x.dtype)
-            raise ValueError(f"backend 'triton' needs at least {needed} bins for this window and dtype, got {bins}: use 'torch'")
+        return f"needs samples on a GPU (or TRITON_INTERPRET=1), got them on {x.device}"
+    return None
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, stacklevel=4)
 
 
 def plain_autograd_only(*tensors: Tensor) -> None:

@@ -143,7 +143,7 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
     bins = as_bins(bins)
     x = arguments.samples("x", x)
     shares = arguments.shares(x, weights)
-    backend = arguments.choose_backend(backend, x, bins)
+    backend = arguments.choose_backend(backend, x, lambda: _fused().unserved(bins, x.dtype))
     if backend == "reference":
         with torch.autocast(x.device.type, enabled=False):
             return reference.soft_histogram(x, bins, shares)

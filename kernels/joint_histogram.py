@@ -169,7 +169,7 @@ def joint_histogram(
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)
     shares = arguments.shares(x, weights)
-    backend = arguments.choose_backend(backend, x, bins_x, bins_y)
+    backend = arguments.choose_backend(backend, x, lambda: _fused().unserved(bins_x, bins_y, x.dtype))
     if backend == "reference":
         with torch.autocast(x.device.type, enabled=False):
             return reference.joint_histogram(x, y, bins_x, bins_y, shares)

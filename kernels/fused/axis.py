@@ -72,9 +72,12 @@ def reach(bins: Bins, dtype: torch.dtype) -> int:
     return max(2 * TILE, triton.next_power_of_2(TILE + 2 * bins.radius(dtype)))
 
 
-def is_tiled(bins: Bins, dtype: torch.dtype) -> bool:
-    """Whether the bins are many enough, and the window narrow enough, for tiles."""
-    return reach(bins, dtype) <= LARGEST_REACH and bins.count >= 2 * reach(bins, dtype)
+def untiled(bins: Bins, dtype: torch.dtype) -> str | None:
+    """Why these bins cannot be cut into tiles, None if they can: too few for their window, or too wide a window."""
+    wide = reach(bins, dtype)
+    if wide <= LARGEST_REACH and bins.count >= 2 * wide:
+        return None
+    return f"needs at least {2 * wide} bins for this window and dtype, got {bins}"
 
 
 def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:

@@ -10,12 +10,13 @@ sample's row, and the sum of that row times the responses' derivatives is the sa
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from ..bins import Bins
-from .axis import Axis, accumulator, extended_bin, extended_tile, locate, make_axis, precision, real_bin
+from .axis import Axis, accumulator, extended_bin, extended_tile, locate, make_axis, precision, real_bin, untiled
 from .windows import responses
 
 BLOCK = 64
@@ -115,6 +116,11 @@ def _backward_kernel(
             tl.store(grad_x_ptr + image * samples + n, gradient, mask=n < samples)
         if NEEDS_SHARES:
             tl.store(grad_shares_ptr + image * samples + n, tl.sum(row * value, axis=1), mask=n < samples)
+
+
+def unserved(bins: Bins, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot serve these bins, None if they can."""
+    return untiled(bins, dtype)
 
 
 def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:

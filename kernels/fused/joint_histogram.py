@@ -21,7 +21,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..bins import Bins
-from .axis import Axis, accumulator, extended_bin, extended_tile, locate, make_axis, precision, real_bin
+from .axis import Axis, accumulator, extended_bin, extended_tile, locate, make_axis, precision, real_bin, untiled
 from .windows import responses
 
 STRETCH, BLOCK, SEGMENT, FOLD = 1024, 64, 2048, 16
@@ -269,6 +269,11 @@ class Order:
 
 def _exclusive_sum(values: Tensor) -> Tensor:
     return values.cumsum(1, dtype=torch.int32) - values
+
+
+def unserved(bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot serve these bins, None if they can."""
+    return untiled(bins_x, dtype) or untiled(bins_y, dtype)
 
 
 def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:

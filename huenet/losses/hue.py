@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .config import LossConfig
-from .kernels import Bins, emd, mutual_information, soft_histogram, squared_emd
+from ..config import LossConfig
+from ..kernels import Bins, emd, mutual_information, soft_histogram, squared_emd
 
 EmdScale = Literal["rms", "raw"]
 MiForm = Literal["relative", "conditional", "information", "normalized"]
