@@ -1,9 +1,9 @@
 """Differentiable histograms, mutual information and earth mover's distances for images: drop-in PyTorch functions.
 
-    from huenet.kernels import Bins, emd, mutual_information, soft_histogram
+    from huenet.kernels import Bins, histogram_emd, mutual_information, soft_histogram
 
     hue = Bins(256, boundary="circular")
-    loss = emd(soft_histogram(output, hue), soft_histogram(target, hue), circular=True)      # (B, N) samples -> (B,)
+    loss = histogram_emd(output, soft_histogram(target, hue), hue)                           # (B, N) samples -> (B,)
     loss = 1 - mutual_information(source, output, hue).relative
 
 Samples are on the last dimension, any leading dimensions are a batch. Gradients are written by hand; nothing of size samples x
@@ -15,6 +15,7 @@ bins is stored. Functions are differentiable once (`backend="reference"` any num
 from .bins import Bins
 from .emd import emd, squared_emd
 from .histogram import soft_histogram
+from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
 
@@ -22,6 +23,7 @@ __all__ = [
     "Bins",
     "MutualInformation",
     "emd",
+    "histogram_emd",
     "joint_histogram",
     "mutual_information",
     "soft_histogram",

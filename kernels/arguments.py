@@ -38,12 +38,20 @@ def choose_backend(backend: str | None, x: Tensor, unserved: Callable[[], str | 
 def _no_triton(x: Tensor) -> str | None:
     """Why Triton cannot be used for this tensor, None if it can."""
     try:
-        import triton
+        import triton  # noqa: F401
     except ImportError as error:
         return f"needs the package triton, which cannot be imported: {error}"
-    if not x.is_cuda and not triton.knobs.runtime.interpret:
+    if not x.is_cuda and not _interpreted():
         return f"needs samples on a GPU (or TRITON_INTERPRET=1), got them on {x.device}"
     return None
+
+
+@torch.compiler.assume_constant_result
+def _interpreted() -> bool:
+    """Whether kernels run in Triton's interpreter, on the CPU."""
+    import triton
+
+    return triton.knobs.runtime.interpret
 
 
 @functools.cache
@@ -120,8 +128,10 @@ def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
     return p, q
 
 
-def rows(x: Tensor) -> Tensor:
-    """(..., N) as (B, N)."""
+def rows(x: Tensor | None) -> Tensor | None:
+    """(..., N) as (B, N); None stays."""
+    if x is None:
+        return None
     return x.reshape(-1, x.shape[-1]) if x.shape[-1] else x.reshape(x.shape[:-1].numel(), 0)
 
 

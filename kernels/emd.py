@@ -119,10 +119,14 @@ def emd(p: Tensor, q: Tensor, *, circular: bool = False, order: int = 2) -> Tens
         raise ValueError(f"order must be 1 or 2, got {order!r}")
     p, q = arguments.histograms(p, q, circular)
     if order == 2:
-        mean = squared_emd(p, q, circular=circular) / p.shape[-1]
-        # the root's slope at 0 is infinite, the distance's one-sided: 0 is the subgradient that keeps training finite
-        return torch.where(mean == 0, 0, torch.where(mean == 0, 1, mean).sqrt())
+        return root_mean(squared_emd(p, q, circular=circular), p.shape[-1])
     cumulative = (p.double() - q.double()).cumsum(-1)
     if circular:
         cumulative = cumulative - cumulative.median(-1, keepdim=True).values
     return cumulative.abs().mean(-1).to(p.dtype)
+
+
+def root_mean(cost: Tensor, count: int) -> Tensor:
+    """sqrt(cost / count). Its slope at 0 is infinite, the distance's one-sided: 0 is the subgradient that keeps training finite."""
+    mean = cost / count
+    return torch.where(mean == 0, 0, torch.where(mean == 0, 1, mean).sqrt())

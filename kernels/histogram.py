@@ -75,8 +75,10 @@ class _Ordered:
 
 @operator("soft_histogram")
 def _op(x: Tensor, shares: Tensor | None, bins: str, backend: str) -> Tensor:
-    forward = _fused().forward if backend == "triton" and x.numel() else _forward
-    return arguments.spread_nan(forward(*arguments.contiguous(x, shares), Bins.from_spec(bins)), x, shares)
+    x, shares = arguments.contiguous(x, shares)
+    if backend == "triton" and x.numel():
+        return _fused().forward(x, shares, Bins.from_spec(bins))
+    return arguments.spread_nan(_forward(x, shares, Bins.from_spec(bins)), x, shares)
 
 
 @operator("soft_histogram_backward")
@@ -148,5 +150,5 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
         with torch.autocast(x.device.type, enabled=False):
             return reference.soft_histogram(x, bins, shares)
     arguments.plain_autograd_only(x, *([] if shares is None else [shares]))
-    histogram = _op(arguments.rows(x), None if shares is None else arguments.rows(shares), bins.spec, backend)
+    histogram = _op(arguments.rows(x), arguments.rows(shares), bins.spec, backend)
     return histogram.view(*x.shape[:-1], bins.count)

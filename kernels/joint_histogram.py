@@ -89,18 +89,30 @@ class _Ordered:
 
 
 @operator("joint_histogram")
-def _op(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str) -> Tensor:
-    forward = _fused().forward if backend == "triton" and x.numel() else _forward
-    joint = forward(*arguments.contiguous(x, y, shares), Bins.from_spec(bins_x), Bins.from_spec(bins_y))
-    return arguments.spread_nan(joint, x, y, shares)
+def _op(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str) -> tuple[Tensor, Tensor]:
+    """The joint histogram, and the order of the samples that the Triton kernels walk along (else empty)."""
+    (x, y, shares), bins = arguments.contiguous(x, y, shares), (Bins.from_spec(bins_x), Bins.from_spec(bins_y))
+    if backend == "triton" and x.numel():
+        return _fused().forward(x, y, shares, *bins)
+    return arguments.spread_nan(_forward(x, y, shares, *bins), x, y, shares), x.new_empty(x.shape[0], 0, dtype=torch.int32)
 
 
 @operator("joint_histogram_backward")
 def _op_backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str, needs: list[bool]
+    grad: Tensor,
+    x: Tensor,
+    y: Tensor,
+    shares: Tensor | None,
+    order: Tensor,
+    bins_x: str,
+    bins_y: str,
+    backend: str,
+    needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    backward = _fused().backward if backend == "triton" and x.numel() else _backward
-    return backward(*arguments.contiguous(grad, x, y, shares), Bins.from_spec(bins_x), Bins.from_spec(bins_y), needs)
+    (grad, x, y, shares), bins = arguments.contiguous(grad, x, y, shares), (Bins.from_spec(bins_x), Bins.from_spec(bins_y))
+    if backend == "triton" and x.numel():
+        return _fused().backward(grad, x, y, shares, order, *bins, needs)
+    return _backward(grad, x, y, shares, *bins, needs)
 
 
 def _fused() -> ModuleType:
@@ -111,24 +123,35 @@ def _fused() -> ModuleType:
 
 
 @_op.register_fake
-def _(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str) -> Tensor:
-    return x.new_empty(x.shape[0], Bins.from_spec(bins_x).count, Bins.from_spec(bins_y).count)
+def _(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str) -> tuple[Tensor, Tensor]:
+    (batch, samples), bins = x.shape, (Bins.from_spec(bins_x), Bins.from_spec(bins_y))
+    width = _fused().order_width(samples, *bins, x.dtype) if backend == "triton" and x.numel() else 0
+    return x.new_empty(batch, bins[0].count, bins[1].count), x.new_empty(batch, width, dtype=torch.int32)
 
 
 @_op_backward.register_fake
 def _(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, backend: str, needs: list[bool]
+    grad: Tensor,
+    x: Tensor,
+    y: Tensor,
+    shares: Tensor | None,
+    order: Tensor,
+    bins_x: str,
+    bins_y: str,
+    backend: str,
+    needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad_x, grad_y, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     return grad_x, grad_y, grad_shares
 
 
-def _setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     x, y, shares, *ctx.plain = inputs
-    ctx.save_for_backward(x, y, shares)
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(x, y, shares, output[1])
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate(ctx: Any, grad: Tensor, _order: None) -> tuple[Tensor | None, ...]:
     needs = list(ctx.needs_input_grad[:3])
     grads = _op_backward(grad, *ctx.saved_tensors, *ctx.plain, needs)
     return *(g if need else None for g, need in zip(grads, needs)), None, None, None
@@ -174,5 +197,5 @@ def joint_histogram(
         with torch.autocast(x.device.type, enabled=False):
             return reference.joint_histogram(x, y, bins_x, bins_y, shares)
     arguments.plain_autograd_only(x, y, *([] if shares is None else [shares]))
-    joint = _op(*map(arguments.rows, (x, y)), None if shares is None else arguments.rows(shares), bins_x.spec, bins_y.spec, backend)
+    joint, _ = _op(*map(arguments.rows, (x, y, shares)), bins_x.spec, bins_y.spec, backend)
     return joint.view(*x.shape[:-1], bins_x.count, bins_y.count)

@@ -5,10 +5,14 @@
     dH/dJ = -log J - 1,   dH(p)/dp = -log p - 1        each := 0 where the histogram itself is 0
 
 p and q are the marginals of J, or the histograms of Eq. 5, which differ where an open boundary loses mass.
+
+Backend "triton" does all of it in one forward and one backward pass over the samples, where their bins are cut into tiles, and
+never stores dL/dJ; otherwise the joint histogram and the terms are an operator each.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -97,6 +101,83 @@ _op.register_autograd(_differentiate, setup_context=_setup_context)
 once_differentiable(_op_backward)
 
 
+@operator("fused_mutual_information")
+def _fused_op(
+    x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, edges: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The terms, and what the backward pass needs: joint histogram, its sums, order of the samples."""
+    bins = Bins.from_spec(bins_x), Bins.from_spec(bins_y)
+    return _fused().forward(*arguments.contiguous(x, y, shares), *bins, edges)
+
+
+@operator("fused_mutual_information_backward")
+def _fused_op_backward(
+    grad: Tensor,
+    x: Tensor,
+    y: Tensor,
+    shares: Tensor | None,
+    joint: Tensor,
+    sums: Tensor,
+    order: Tensor,
+    bins_x: str,
+    bins_y: str,
+    edges: bool,
+    needs: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad, x, y, shares = arguments.contiguous(grad, x, y, shares)
+    bins = Bins.from_spec(bins_x), Bins.from_spec(bins_y)
+    return _fused().backward(grad, x, y, shares, order, *bins, needs, (joint, sums), edges)
+
+
+def _fused() -> ModuleType:
+    """The Triton kernels, imported when first used."""
+    from .fused import mutual_information
+
+    return mutual_information
+
+
+@_fused_op.register_fake
+def _(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: str, bins_y: str, edges: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    (batch, samples), (first, second) = x.shape, (Bins.from_spec(bins_x), Bins.from_spec(bins_y))
+    width = _fused().order_width(samples, first, second, x.dtype)
+    joint, sums = x.new_empty(batch, first.count, second.count), x.new_empty(batch, 2 * (first.count + second.count))
+    return x.new_empty(batch, 4), joint, sums, x.new_empty(batch, width, dtype=torch.int32)
+
+
+@_fused_op_backward.register_fake
+def _(
+    grad: Tensor,
+    x: Tensor,
+    y: Tensor,
+    shares: Tensor | None,
+    joint: Tensor,
+    sums: Tensor,
+    order: Tensor,
+    bins_x: str,
+    bins_y: str,
+    edges: bool,
+    needs: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad_x, grad_y, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
+    return grad_x, grad_y, grad_shares
+
+
+def _setup_fused_context(ctx: Any, inputs: tuple, output: tuple[Tensor, ...]) -> None:
+    x, y, shares, *ctx.plain = inputs
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(x, y, shares, *output[1:])
+
+
+def _differentiate_fused(ctx: Any, grad: Tensor, *_others: None) -> tuple[Tensor | None, ...]:
+    needs = list(ctx.needs_input_grad[:3])
+    grads = _fused_op_backward(grad, *ctx.saved_tensors, *ctx.plain, needs)
+    return *(g if need else None for g, need in zip(grads, needs)), None, None, None
+
+
+_fused_op.register_autograd(_differentiate_fused, setup_context=_setup_fused_context)
+once_differentiable(_fused_op_backward)
+
+
 def mutual_information(
     x: Tensor,
     y: Tensor,
@@ -125,11 +206,18 @@ def mutual_information(
     if marginals not in ("joint", "histogram"):
         raise ValueError(f"marginals must be 'joint' or 'histogram', got {marginals!r}")
     bins_x, bins_y = as_bins_pair(bins, bins_y)
+    x, y = arguments.paired(x, y)
+    backend = arguments.choose_backend(backend, x, lambda: _fused().unserved(bins_x, bins_y, x.dtype))
+    if backend == "triton" and x.numel() and _fused().are_tiled(bins_x, bins_y, x.dtype):
+        shares = arguments.shares(x, weights)
+        arguments.plain_autograd_only(x, y, *([] if shares is None else [shares]))
+        edges = marginals == "histogram"
+        terms = _fused_op(*map(arguments.rows, (x, y, shares)), bins_x.spec, bins_y.spec, edges)[0]
+        return MutualInformation(*terms.view(*x.shape[:-1], 4).unbind(-1))
     joint = joint_histogram(x, y, bins_x, bins_y, weights=weights, backend=backend)
     if marginals == "joint":
         p, q = joint.sum(-1), joint.sum(-2)
     else:
-        x, y = arguments.paired(x, y)
         p = soft_histogram(x, bins_x, weights=weights, backend=backend)
         q = soft_histogram(y, bins_y, weights=weights, backend=backend)
     if backend == "reference":

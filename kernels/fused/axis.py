@@ -25,8 +25,10 @@ from torch import Tensor
 from ..bins import Bins
 
 TILE = 16
-#: beyond this reach tiles pay no longer: a sample responds in a large part of the bins
-LARGEST_REACH = 128
+#: bins of a reach that a program handles at a time
+SPAN = 32
+#: beyond this reach windows of pairs of tiles take much more memory than the joint histogram
+LARGEST_REACH = 96
 
 
 class Axis(NamedTuple):
@@ -39,22 +41,27 @@ class Axis(NamedTuple):
     #: tiles within the range, and in all
     TILES: int
     SLOTS: int
-    #: t = x * (SCALE + SCALE_LOW) + OFFSET + OFFSET_LOW; SLOPE is dt/dx
+    #: t = x * (SCALE + SCALE_LOW) + OFFSET + OFFSET_LOW
     SCALE: float
     SCALE_LOW: float
     OFFSET: float
     OFFSET_LOW: float
-    SLOPE: float
     BOUNDARY: str
     WINDOW: str
     BANDWIDTH: float
+    #: bins that a program handles at a time, and in how many steps it covers the reach
+    SPAN: int
+    STEPS: int
     #: the logistic's constants, see windows.py
     MASS: float
     SEPARABLE: bool
     RATE: float
     RATE_LOW: float
-    TWICE_SINH: float
     TWICE_COSH: float
+    #: what responses and their derivatives have yet to be multiplied by
+    FACTOR: float
+    FACTOR_LOW: float
+    SLOPE_FACTOR: float
 
     @property
     def frozen(self) -> Axis:
@@ -68,23 +75,24 @@ class Axis(NamedTuple):
 
 
 def reach(bins: Bins, dtype: torch.dtype) -> int:
-    """Bins in reach of a tile's samples, a power of two."""
-    return max(2 * TILE, triton.next_power_of_2(TILE + 2 * bins.radius(dtype)))
+    """Bins in reach of a tile's samples, a multiple of SPAN."""
+    return triton.cdiv(TILE + 2 * bins.radius(dtype), SPAN) * SPAN
 
 
-def untiled(bins: Bins, dtype: torch.dtype) -> str | None:
-    """Why these bins cannot be cut into tiles, None if they can: too few for their window, or too wide a window."""
-    wide = reach(bins, dtype)
-    if wide <= LARGEST_REACH and bins.count >= 2 * wide:
-        return None
-    return f"needs at least {2 * wide} bins for this window and dtype, got {bins}"
+def is_tiled(bins: Bins, dtype: torch.dtype) -> bool:
+    """Whether bins are cut into tiles: where windows reach a small part of them. Else every sample meets every bin (dense.py)."""
+    mirrored_far = bins.boundary == "reflect" and bins.radius(dtype) > TILE  # the two tiles for samples far outside are too few
+    return reach(bins, dtype) <= min(LARGEST_REACH, bins.count // 2) and not mirrored_far
 
 
 def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     """The axis of these bins for samples of float32 or float64."""
     width, wide, radius = bins.effective_bandwidth, reach(bins, dtype), bins.radius(dtype)
-    # the largest exponent in windows.py: a sample farthest from the centre of its tile, and the farthest bin
-    separable = bins.window == "logistic" and (TILE / 2 + radius + 1 + wide / 2) / width < 0.9 * math.log(torch.finfo(dtype).max)
+    # in windows.py: a sample farthest from the centre of its tile, and the farthest bin
+    largest_exponent = (TILE / 2 + radius + 1 + (wide - 1) / 2) / width
+    separable = bins.window == "logistic" and largest_exponent < 0.95 * math.log(torch.finfo(dtype).max)
+    factor = 2 * math.sinh(0.5 / width) if separable else 1.0
+    rounded = torch.tensor(factor, dtype=dtype).item()
     tiles = triton.cdiv(bins.count, TILE)
     scale, offset, rate = bins.scale, -bins.low * bins.scale, math.log2(math.e) / width
     coarse_rate = _upper(rate) if dtype == torch.float32 else rate
@@ -100,16 +108,19 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         SCALE_LOW=scale - _upper(scale),
         OFFSET=coarse_offset,
         OFFSET_LOW=offset - coarse_offset,
-        SLOPE=scale,
         BOUNDARY=bins.boundary,
         WINDOW=bins.window,
         BANDWIDTH=width,
+        SPAN=SPAN,
+        STEPS=wide // SPAN,
         MASS=-math.expm1(-1 / width),
         SEPARABLE=separable,
         RATE=coarse_rate,
         RATE_LOW=rate - coarse_rate,
-        TWICE_SINH=2 * math.sinh(0.5 / width) if separable else 0.0,
         TWICE_COSH=2 * math.cosh(0.5 / width) if separable else 0.0,
+        FACTOR=rounded,
+        FACTOR_LOW=factor - rounded,
+        SLOPE_FACTOR=-scale * factor / width if separable else scale,
     )
 
 
@@ -138,40 +149,68 @@ def upper_half(x):
 
 
 @triton.jit
-def locate(x, A: tl.constexpr):
-    """Tile (int32), distance u from the tile's centre in bins, and du/dt (1 or -1) of samples x. u of NaN is NaN."""
-    if A.BOUNDARY != "circular":  # infinite samples, as all that lie far outside, respond in no bin
-        lowest: tl.constexpr = (-4 * A.COUNT - A.OFFSET) / A.SLOPE
-        highest: tl.constexpr = (5 * A.COUNT - A.OFFSET) / A.SLOPE
-        x = tl.where(x < lowest, lowest, tl.where(x > highest, highest, x))
-    t = _coordinate(x, 0.0, A)
+def tile_of(x, A: tl.constexpr):
+    """The tile (int32) that samples x belong to; that of NaN is the one at coordinate 0."""
+    t, _ = coordinate(within_reach(x, A), 0.0, A)
     t = tl.where(t == t, t, 0.0)
-    sign = tl.full(x.shape, 1.0, x.dtype)
-    shift = tl.full(x.shape, 0.0, x.dtype)
-    far_low, far_high = t != t, t != t
+    place = t
     if A.BOUNDARY == "circular":
-        shift = tl.floor(t / A.COUNT) * A.COUNT
+        place = t - tl.floor(t / A.COUNT) * A.COUNT
     elif A.BOUNDARY == "reflect":
-        far_low, far_high = t < A.RADIUS - A.COUNT, t > 2 * A.COUNT - A.RADIUS
-        sign = tl.where((t < 0) | (t > A.COUNT), -1.0, sign)
-        shift = tl.where(t > A.COUNT, 2.0 * A.COUNT, shift)
-    # within the range the sample lies at sign * (t - shift)
-    index = tl.floor(sign * (t - shift) / A.TILE)
-    index = tl.minimum(tl.maximum(index, 0.0), A.TILES - 1.0)
-    center = index * A.TILE + A.TILE / 2
-    center = tl.where(far_low, A.COUNT - A.TILE / 2, tl.where(far_high, A.TILE / 2, center))
-    tile = tl.where(far_low, A.TILES, tl.where(far_high, A.TILES + 1, index.to(tl.int32)))
-    u = sign * _coordinate(x, shift + sign * center, A)
-    # farther out the response has vanished, and its exponentials must not overflow
-    bound: tl.constexpr = A.TILE / 2 + A.RADIUS + 1
-    return tile, tl.where(u > bound, bound, tl.where(u < -bound, -bound, u)), sign
+        place = tl.where(t < 0, -t, tl.where(t > A.COUNT, 2.0 * A.COUNT - t, t))
+    tile = tl.minimum(tl.maximum(tl.floor(place / A.TILE), 0.0), A.TILES - 1.0).to(tl.int32)
+    if A.BOUNDARY == "reflect":
+        tile = tl.where(t < A.RADIUS - A.COUNT, A.TILES, tl.where(t > 2 * A.COUNT - A.RADIUS, A.TILES + 1, tile))
+    return tile
 
 
 @triton.jit
-def _coordinate(x, base, A: tl.constexpr):
-    """t - base in bins: t is rounded only after the subtraction, as the product of 12-bit numbers is exact."""
+def distance(x, tile, A: tl.constexpr):
+    """Distance of samples x from their tile's centre in bins, rounded and what rounding left of it, and d/dt of it, 1 or -1.
+
+    That of NaN is NaN.
+    """
+    x = within_reach(x, A)
+    t, _ = coordinate(x, 0.0, A)
+    center = (tile * A.TILE + A.TILE // 2).to(x.dtype)
+    sign = tl.full(x.shape, 1.0, x.dtype)
+    base = center + 0 * sign
+    if A.BOUNDARY == "circular":
+        base = center + tl.floor((t - center) * (1 / A.COUNT) + 0.5) * A.COUNT
+    elif A.BOUNDARY == "reflect":  # a sample outside lies at the place of its mirror image
+        sign = tl.where((t < 0) | (t > A.COUNT), -1.0, sign)
+        center = tl.where(tile == A.TILES, A.COUNT - A.TILE / 2, tl.where(tile == A.TILES + 1, A.TILE / 2, center))
+        base = sign * center + tl.where(t > A.COUNT, 2.0 * A.COUNT, 0.0)
+    u, rest = coordinate(x, base, A)
+    u, rest = sign * u, sign * rest
+    if A.BOUNDARY != "circular":  # farther out the response has vanished, and its exponentials must not overflow
+        bound: tl.constexpr = A.TILE / 2 + A.RADIUS + 1
+        u = tl.where(u > bound, bound, tl.where(u < -bound, -bound, u))
+    return u, rest, sign
+
+
+@triton.jit
+def within_reach(x, A: tl.constexpr):
+    """Samples beyond the reach of any bin, infinite ones among them, brought to where they still respond in none; NaN stays."""
+    if A.BOUNDARY != "circular":
+        scale: tl.constexpr = A.SCALE + A.SCALE_LOW
+        lowest: tl.constexpr = (-2 * (A.COUNT + A.RADIUS + 1) - A.OFFSET) / scale
+        highest: tl.constexpr = (3 * (A.COUNT + A.RADIUS + 1) - A.OFFSET) / scale
+        x = tl.where(x < lowest, lowest, tl.where(x > highest, highest, x))
+    return x
+
+
+@triton.jit
+def coordinate(x, base, A: tl.constexpr):
+    """t - base in bins, rounded and what rounding left of it: products of 12-bit numbers are exact, and sums keep their errors."""
     upper = upper_half(x)
-    return (upper * A.SCALE + (A.OFFSET - base)) + ((x - upper) * A.SCALE + (x * A.SCALE_LOW + A.OFFSET_LOW))
+    product, shift = upper * A.SCALE, A.OFFSET - base
+    total = product + shift
+    added = total - product
+    low = (x - upper) * A.SCALE + (x * A.SCALE_LOW + A.OFFSET_LOW)
+    low += (product - (total - added)) + (shift - added)
+    t = total + low
+    return t, (total - t) + low
 
 
 @triton.jit

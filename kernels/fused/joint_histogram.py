@@ -1,19 +1,15 @@
-"""Joint soft histogram, block-sparse by pair of tiles.
+"""Joint soft histogram, block-sparse by pair of tiles, over samples put in the order of their pairs (order.py).
 
-Samples are first put in the order of their tile pairs, each image on its own and without atomics: count how many samples of every
-stretch of an image fall into every pair; sums of these counts say where they go; sort each stretch by pair and write it there. A
-pair's samples begin at a multiple of BLOCK and are cut into *segments* of at most SEGMENT. How many segments there are depends
-on the data, their upper bound does not: surplus programs leave at once, and the host never waits.
+Forward: one program a segment. It builds the responses P and Q of BLOCK samples at a time, [REACH x BLOCK], and the matrix unit
+adds up P Q^T, the segment's window. Windows are written once, then overlapped and folded at the boundaries, in a fixed order.
+Backward: the same segments, each with its window of the upstream gradient G on chip: V = G Q, and a sample's gradient is the sum
+of P' V over its column. Nothing of the size samples x bins is ever in memory.
 
-Forward: one program a segment. It builds the responses P and Q of BLOCK samples at a time, [BLOCK x REACH], and the matrix unit
-adds up P^T Q, the segment's window. Windows are written once, then overlapped and folded at the boundaries, in a fixed order.
-Backward: the same segments, each with its window of the upstream gradient G on chip: V = Q G^T, and a sample's gradient is the sum
-of P' V over its row. Nothing of the size samples x bins is ever in memory.
+Mutual information (mutual_information.py) uses the same kernels: the fold then also gives the sums that information is made of,
+and the upstream gradient is computed where it is used.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 import triton
@@ -21,81 +17,31 @@ import triton.language as tl
 from torch import Tensor
 
 from ..bins import Bins
-from .axis import Axis, accumulator, extended_bin, extended_tile, locate, make_axis, precision, real_bin, untiled
+from . import dense
+from .axis import Axis, accumulator, distance, extended_bin, extended_tile, is_tiled, make_axis, precision, real_bin
+from .order import SEGMENT, most_segments, order_samples, segment_of, segments_of, too_many_tiles
+from .order import order_width as width_of
+from .programs import flat_program, sample_share, store_sum
 from .windows import responses
 
-STRETCH, BLOCK, SEGMENT, FOLD = 1024, 64, 2048, 16
+FORWARD_BLOCK, BACKWARD_BLOCK, FOLD = 32, 64, 16
 
 
 @triton.jit
-def _pair_of(x_ptr, y_ptr, image, n, samples, X: tl.constexpr, Y: tl.constexpr, ACC: tl.constexpr):
-    """Tile pair of each sample; for those beyond the last, one more than there are."""
-    tile_x, _, _ = locate(tl.load(x_ptr + image * samples + n, mask=n < samples, other=0.0).to(ACC), X)
-    tile_y, _, _ = locate(tl.load(y_ptr + image * samples + n, mask=n < samples, other=0.0).to(ACC), Y)
-    return tl.where(n < samples, tile_x * Y.SLOTS + tile_y, X.SLOTS * Y.SLOTS)
-
-
-@triton.jit
-def _count_kernel(
-    x_ptr,  # (B, N)
-    y_ptr,  # (B, N)
-    counts_ptr,  # (B, stretches, PAIRS) int32
-    samples,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    PADDED: tl.constexpr,  # a power of two above PAIRS
-    STRETCH: tl.constexpr,
-    ACC: tl.constexpr,
-):
-    image, stretch = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    n = stretch * STRETCH + tl.arange(0, STRETCH)
-    pair = _pair_of(x_ptr, y_ptr, image, n, samples, X, Y, ACC)
-    pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    bins = tl.arange(0, PADDED)
-    at = (image * tl.num_programs(1) + stretch) * pairs + bins
-    tl.store(counts_ptr + at, tl.histogram(pair, PADDED), mask=bins < pairs)
-
-
-@triton.jit
-def _same_pair(pair_a, count_a, pair_b, count_b):
-    return pair_b, tl.where(pair_a == pair_b, count_a, 0) + count_b
-
-
-@triton.jit
-def _order_kernel(
-    x_ptr,  # (B, N)
-    y_ptr,  # (B, N)
-    starts_ptr,  # (B, stretches, PAIRS) int32: first slot of a stretch's samples of a pair
-    order_ptr,  # (B, capacity) int32: the sample in each slot
-    samples,
-    capacity,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    STRETCH: tl.constexpr,
-    ACC: tl.constexpr,
-):
-    image, stretch = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    n = stretch * STRETCH + tl.arange(0, STRETCH)
-    pair = _pair_of(x_ptr, y_ptr, image, n, samples, X, Y, ACC)
-    # sorting pair and place in one number keeps equal pairs in the samples' order
-    key = tl.sort(pair * STRETCH + tl.arange(0, STRETCH))
-    pair, n = key // STRETCH, stretch * STRETCH + key % STRETCH
-    _, rank = tl.associative_scan((pair, tl.full([STRETCH], 1, tl.int32)), 0, _same_pair)
-    pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    at = (image * tl.num_programs(1) + stretch) * pairs + pair
-    slot = tl.load(starts_ptr + at, mask=n < samples, other=0) + rank - 1
-    tl.store(order_ptr + image * capacity + slot, n, mask=n < samples)
-
-
-@triton.jit
-def _segment(first_ptr, slots_ptr, totals_ptr, image, segment, PAIRS: tl.constexpr, PADDED: tl.constexpr, SEGMENT: tl.constexpr):
-    """The pair of a segment, its first slot and its number of samples."""
-    bins = tl.arange(0, PADDED)
-    ends = tl.load(first_ptr + image * (PAIRS + 1) + bins + 1, mask=bins < PAIRS, other=2147483647)
-    pair = tl.sum((ends <= segment).to(tl.int32))
-    skipped = (segment - tl.load(first_ptr + image * (PAIRS + 1) + pair)) * SEGMENT
-    samples = tl.minimum(tl.load(totals_ptr + image * PAIRS + pair) - skipped, SEGMENT)
-    return pair, tl.load(slots_ptr + image * PAIRS + pair) + skipped, samples
+def _load_block(
+    x_ptr, y_ptr, shares_ptr, place_ptr, image, samples, start, count, tile_x, tile_y,
+    X: tl.constexpr, Y: tl.constexpr, BLOCK: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    """A block of a segment's samples: where in (B, N), which exist, distances (rounded, and the rest), signs, shares."""
+    j = start + tl.arange(0, BLOCK)
+    inside = j < count
+    n = image * samples + tl.load(place_ptr + j, mask=inside, other=0)
+    u, rest_u, sign_x = distance(tl.load(x_ptr + n, mask=inside, other=0.0).to(ACC), tile_x, X)
+    v, rest_v, sign_y = distance(tl.load(y_ptr + n, mask=inside, other=0.0).to(ACC), tile_y, Y)
+    share = tl.where(inside, sample_share(samples, WEIGHTED, ACC), 0.0)
+    if WEIGHTED:
+        share = tl.load(shares_ptr + n, mask=inside, other=0.0).to(ACC)
+    return n, inside, u, rest_u, v, rest_v, sign_x, sign_y, share
 
 
 @triton.jit
@@ -103,210 +49,338 @@ def _forward_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
-    order_ptr,  # (B, capacity)
-    first_ptr,  # (B, PAIRS + 1): first segment of each pair
-    slots_ptr,  # (B, PAIRS): first slot of each pair
-    totals_ptr,  # (B, PAIRS): samples of each pair
+    order_ptr,  # (B, width) int32
     windows_ptr,  # (B, segments, X.REACH, Y.REACH)
+    edges_ptr,  # (B, segments, X.REACH + Y.REACH) if EDGES: sums of P and of Q alone
     samples,
-    capacity,
+    width,
+    segments,
     X: tl.constexpr,
     Y: tl.constexpr,
     PADDED: tl.constexpr,
     BLOCK: tl.constexpr,
     SEGMENT: tl.constexpr,
     WEIGHTED: tl.constexpr,
+    EDGES: tl.constexpr,
     ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    image, segment = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    image, segment = flat_program(segments * (X.STEPS * Y.STEPS))
+    first_x, first_y = segment % X.STEPS * X.SPAN, segment // X.STEPS % Y.STEPS * Y.SPAN
+    segment = segment // (X.STEPS * Y.STEPS)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    if segment >= tl.load(first_ptr + image * (pairs + 1) + pairs):
+    row_ptr = order_ptr + image * width
+    if segment >= segments_of(row_ptr, pairs):
         return
-    _pair, slot, count = _segment(first_ptr, slots_ptr, totals_ptr, image, segment, pairs, PADDED, SEGMENT)
-    window = tl.zeros([X.REACH, Y.REACH], ACC)
+    pair, place_ptr, count = segment_of(row_ptr, segment, pairs, PADDED, SEGMENT)
+    window = tl.zeros([X.SPAN, Y.SPAN], ACC)
+    edge_x, edge_y = tl.zeros([X.SPAN], ACC), tl.zeros([Y.SPAN], ACC)
     for start in range(0, count, BLOCK):
-        j = start + tl.arange(0, BLOCK)
-        n = image * samples + tl.load(order_ptr + image * capacity + slot + j, mask=j < count, other=0)
-        _, u, _ = locate(tl.load(x_ptr + n, mask=j < count, other=0.0).to(ACC), X)
-        _, v, _ = locate(tl.load(y_ptr + n, mask=j < count, other=0.0).to(ACC), Y)
-        p, _ = responses(u, X, False)
-        q, _ = responses(v, Y, False)
-        share = (j < count).to(ACC)
-        if WEIGHTED:
-            share = tl.load(shares_ptr + n, mask=j < count, other=0.0).to(ACC)
-        window = tl.dot(tl.trans(p * share[:, None]), q, acc=window, input_precision=PRECISION, out_dtype=ACC)
-    at = (image * tl.num_programs(1) + segment) * X.REACH + tl.arange(0, X.REACH)
-    tl.store(windows_ptr + at[:, None] * Y.REACH + tl.arange(0, Y.REACH)[None, :], window)
+        _n, _inside, u, rest_u, v, rest_v, _x, _y, share = _load_block(
+            x_ptr, y_ptr, shares_ptr, place_ptr, image, samples, start, count, pair // Y.SLOTS, pair % Y.SLOTS,
+            X, Y, BLOCK, WEIGHTED, ACC,
+        )  # fmt: skip
+        p, _ = responses(u, rest_u, first_x, X, False)
+        q, _ = responses(v, rest_v, first_y, Y, False)
+        p *= share[None, :]
+        window = tl.dot(p, tl.trans(q), acc=window, input_precision=PRECISION, out_dtype=ACC)
+        if EDGES:
+            edge_x += tl.sum(p, 1)
+            edge_y += tl.sum(q * share[None, :], 1)
+    k, m = first_x + tl.arange(0, X.SPAN), first_y + tl.arange(0, Y.SPAN)
+    place = image * segments + segment
+    window *= X.FACTOR * Y.FACTOR
+    tl.store(windows_ptr + (place * X.REACH + k)[:, None] * Y.REACH + m[None, :], window)
+    if EDGES:
+        if first_y == 0:
+            tl.store(edges_ptr + place * (X.REACH + Y.REACH) + k, edge_x * X.FACTOR)
+        if first_x == 0:
+            tl.store(edges_ptr + place * (X.REACH + Y.REACH) + X.REACH + m, edge_y * Y.FACTOR)
+
+
+@triton.jit
+def log_or_zero(p):
+    """log p where p > 0, else 0; NaN stays."""
+    return tl.log(tl.where(p <= 0, 1.0, p))
 
 
 @triton.jit
 def _fold_kernel(
     windows_ptr,  # (B, segments, X.REACH, Y.REACH)
-    first_ptr,  # (B, PAIRS + 1)
+    order_ptr,  # (B, width) int32
+    shares_ptr,  # (B, N) if WEIGHTED
     joint_ptr,  # (B, X.COUNT, Y.COUNT)
+    rows_ptr,  # (B, blocks_y, X.COUNT) if INFORMATION: sums over a block of columns
+    columns_ptr,  # (B, blocks_x, Y.COUNT) if INFORMATION
+    entropies_ptr,  # (B, blocks_x, blocks_y) if INFORMATION
+    samples,
+    width,
     segments,
-    factor,
+    blocks_x,
+    blocks_y,
     X: tl.constexpr,
     Y: tl.constexpr,
     IMAGES_X: tl.constexpr,
     IMAGES_Y: tl.constexpr,
     FOLD: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+    INFORMATION: tl.constexpr,
     ACC: tl.constexpr,
 ):
     """A square of the joint histogram, each cell the sum of its places in all windows that reach it."""
-    image = tl.program_id(0).to(tl.int64)
-    k = tl.program_id(1) * FOLD + tl.arange(0, FOLD)[:, None]
-    m = tl.program_id(2) * FOLD + tl.arange(0, FOLD)[None, :]
-    inside = (k < X.COUNT) & (m < Y.COUNT)
+    image, block = flat_program(blocks_x * blocks_y)
+    block_x, block_y = block // blocks_y, block % blocks_y
+    k, m = block_x * FOLD + tl.arange(0, FOLD), block_y * FOLD + tl.arange(0, FOLD)
+    inside = (k < X.COUNT)[:, None] & (m < Y.COUNT)[None, :]
+    row_ptr = order_ptr + image * width
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    total = tl.zeros([FOLD, FOLD], ACC)
+    # a NaN sample makes the whole histogram NaN, as the dense formula does; a NaN weight makes all weights NaN
+    bad = tl.load(row_ptr + 2 * pairs + 2) > 0
+    if WEIGHTED:
+        share = tl.load(shares_ptr + image * samples)
+        bad = bad | (share != share)
+    total = tl.zeros([FOLD, FOLD], ACC) + tl.where(bad, float("nan"), 0.0).to(ACC)
     for mirror in range(IMAGES_X * IMAGES_Y):
         place_x, place_y = extended_bin(k, mirror // IMAGES_Y, X), extended_bin(m, mirror % IMAGES_Y, Y)
-        for back in range((X.REACH // X.TILE) * (Y.REACH // Y.TILE)):
-            tile_x, w = extended_tile(place_x // X.TILE, back // (Y.REACH // Y.TILE), X)
-            tile_y, h = extended_tile(place_y // Y.TILE, back % (Y.REACH // Y.TILE), Y)
-            exists = inside & (place_x >= 0) & (tile_x >= 0) & (place_y >= 0) & (tile_y >= 0)
-            at = image * (pairs + 1) + tile_x * Y.SLOTS + tile_y
-            first = tl.load(first_ptr + at, mask=exists, other=0)
-            last = tl.load(first_ptr + at + 1, mask=exists, other=0)
-            cell = (w + place_x % X.TILE) * Y.REACH + h + place_y % Y.TILE
-            for step in range(tl.max(last - first)):
-                window = (image * segments + first + step) * X.REACH * Y.REACH
-                total += tl.load(windows_ptr + window + cell, mask=first + step < last, other=0.0)
-    tl.store(joint_ptr + (image * X.COUNT + k) * Y.COUNT + m, total * factor, mask=inside)
+        if (tl.max(place_x) >= 0) & (tl.max(place_y) >= 0):  # most squares are far from the ends of the range
+            for back in range((X.REACH // X.TILE) * (Y.REACH // Y.TILE)):
+                tile_x, w = extended_tile(place_x // X.TILE, back // (Y.REACH // Y.TILE), X)
+                tile_y, h = extended_tile(place_y // Y.TILE, back % (Y.REACH // Y.TILE), Y)
+                exists = inside & ((place_x >= 0) & (tile_x >= 0))[:, None] & ((place_y >= 0) & (tile_y >= 0))[None, :]
+                first_ptr = row_ptr + pairs + 1 + tile_x[:, None] * Y.SLOTS + tile_y[None, :]
+                first = tl.load(first_ptr, mask=exists, other=0)
+                last = tl.load(first_ptr + 1, mask=exists, other=0)
+                cell = (w + place_x % X.TILE)[:, None] * Y.REACH + (h + place_y % Y.TILE)[None, :]
+                for step in range(tl.max(last - first)):
+                    window = (image * segments + first + step) * X.REACH * Y.REACH
+                    total += tl.load(windows_ptr + window + cell, mask=first + step < last, other=0.0)
+    tl.store(joint_ptr + (image * X.COUNT + k[:, None]) * Y.COUNT + m[None, :], total, mask=inside)
+    if INFORMATION:
+        total = tl.where(inside, total, 0.0)
+        entropy = -tl.sum(total * log_or_zero(total))
+        tl.store(rows_ptr + (image * blocks_y + block_y) * X.COUNT + k, tl.sum(total, 1), mask=k < X.COUNT)
+        tl.store(columns_ptr + (image * blocks_x + block_x) * Y.COUNT + m, tl.sum(total, 0), mask=m < Y.COUNT)
+        tl.store(entropies_ptr + image * blocks_x * blocks_y + block, entropy)
+
+
+@triton.jit
+def _edge_slope(total, p, entropy, information):
+    """Gradient of the terms with respect to a marginal p, where the joint histogram's own sums are `total`."""
+    slope = -information * (total / tl.where(p > 0, p, 1.0)) - entropy * (log_or_zero(p) + 1)
+    return tl.where(p > 0, slope, 0.0)
+
+
+@triton.jit
+def _upstream(
+    grad_ptr, joint_ptr, sums_ptr, image, tile_x, tile_y, first_x, first_y,
+    X: tl.constexpr, Y: tl.constexpr, INFORMATION: tl.constexpr, EDGES: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    """The upstream gradient in a span of a window, [SPAN, SPAN], and with EDGES those with respect to Eq. 5's histograms."""
+    k = real_bin(tile_x, first_x + tl.arange(0, X.SPAN), X)
+    m = real_bin(tile_y, first_y + tl.arange(0, Y.SPAN), Y)
+    at = (image * X.COUNT + k[:, None]) * Y.COUNT + m[None, :]
+    inside = (k >= 0)[:, None] & (m >= 0)[None, :]
+    edge_x, edge_y = tl.zeros([X.SPAN], ACC), tl.zeros([Y.SPAN], ACC)
+    if INFORMATION:
+        joint = tl.load(joint_ptr + at, mask=inside, other=0.0)
+        information, joint_entropy = tl.load(grad_ptr + image * 4).to(ACC), tl.load(grad_ptr + image * 4 + 1).to(ACC)
+        entropy_x, entropy_y = tl.load(grad_ptr + image * 4 + 2).to(ACC), tl.load(grad_ptr + image * 4 + 3).to(ACC)
+        sums_ptr += image * (2 * (X.COUNT + Y.COUNT))  # rows, columns, p, q
+        rows, columns = tl.load(sums_ptr + k, mask=k >= 0, other=0.0), tl.load(sums_ptr + X.COUNT + m, mask=m >= 0, other=0.0)
+        p = tl.load(sums_ptr + (X.COUNT + Y.COUNT) + k, mask=k >= 0, other=0.0)
+        q = tl.load(sums_ptr + (2 * X.COUNT + Y.COUNT) + m, mask=m >= 0, other=0.0)
+        gradient = (information - joint_entropy) * (log_or_zero(joint) + 1) - information * (
+            log_or_zero(p)[:, None] + log_or_zero(q)[None, :]
+        )
+        gradient = tl.where(joint > 0, gradient, 0.0)
+        edge_x = _edge_slope(rows, p, entropy_x, information)
+        edge_y = _edge_slope(columns, q, entropy_y, information)
+        if not EDGES:  # the marginals are the joint histogram's own sums
+            gradient += tl.where(inside, edge_x[:, None] + edge_y[None, :], 0.0)
+    else:
+        gradient = tl.load(grad_ptr + at, mask=inside, other=0.0).to(ACC)
+    return gradient, edge_x, edge_y
 
 
 @triton.jit
 def _backward_kernel(
-    grad_ptr,  # (B, X.COUNT, Y.COUNT)
+    grad_ptr,  # (B, X.COUNT, Y.COUNT), with INFORMATION (B, 4)
+    joint_ptr,  # (B, X.COUNT, Y.COUNT) if INFORMATION
+    sums_ptr,  # (B, 2 * (X.COUNT + Y.COUNT)) if INFORMATION
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
-    order_ptr,  # (B, capacity)
-    first_ptr,  # (B, PAIRS + 1)
-    slots_ptr,  # (B, PAIRS)
-    totals_ptr,  # (B, PAIRS)
+    order_ptr,  # (B, width) int32
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_y_ptr,  # (B, N) if NEEDS_Y
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
     samples,
-    capacity,
-    factor,
+    width,
+    segments,
     X: tl.constexpr,
     Y: tl.constexpr,
     PADDED: tl.constexpr,
     BLOCK: tl.constexpr,
     SEGMENT: tl.constexpr,
     WEIGHTED: tl.constexpr,
+    INFORMATION: tl.constexpr,
+    EDGES: tl.constexpr,
     NEEDS_X: tl.constexpr,
     NEEDS_Y: tl.constexpr,
     NEEDS_SHARES: tl.constexpr,
     ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    image, segment = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    image, segment = flat_program(segments)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    if segment >= tl.load(first_ptr + image * (pairs + 1) + pairs):
+    row_ptr = order_ptr + image * width
+    if segment >= segments_of(row_ptr, pairs):
         return
-    pair, slot, count = _segment(first_ptr, slots_ptr, totals_ptr, image, segment, pairs, PADDED, SEGMENT)
-    k = real_bin(pair // Y.SLOTS, tl.arange(0, X.REACH), X)[:, None]
-    m = real_bin(pair % Y.SLOTS, tl.arange(0, Y.REACH), Y)[None, :]
-    at = (image * X.COUNT + k) * Y.COUNT + m
-    upstream = tl.load(grad_ptr + at, mask=(k >= 0) & (m >= 0), other=0.0).to(ACC) * factor
+    pair, place_ptr, count = segment_of(row_ptr, segment, pairs, PADDED, SEGMENT)
+    for step in range(X.STEPS * Y.STEPS):
+        _backward_span(
+            grad_ptr, joint_ptr, sums_ptr, x_ptr, y_ptr, shares_ptr, place_ptr, grad_x_ptr, grad_y_ptr, grad_shares_ptr,
+            image, pair // Y.SLOTS, pair % Y.SLOTS, step // Y.STEPS * X.SPAN, step % Y.STEPS * Y.SPAN, samples, count,
+            X, Y, BLOCK, WEIGHTED, INFORMATION, EDGES, NEEDS_X, NEEDS_Y, NEEDS_SHARES, ACC, PRECISION,
+        )  # fmt: skip
+
+
+@triton.jit
+def _backward_span(
+    grad_ptr, joint_ptr, sums_ptr, x_ptr, y_ptr, shares_ptr, place_ptr, grad_x_ptr, grad_y_ptr, grad_shares_ptr,
+    image, tile_x, tile_y, first_x, first_y, samples, count,
+    X: tl.constexpr, Y: tl.constexpr, BLOCK: tl.constexpr, WEIGHTED: tl.constexpr, INFORMATION: tl.constexpr,
+    EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr, NEEDS_SHARES: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """What one span of the window adds to the gradients of a segment's samples."""
+    upstream, edge_x, edge_y = _upstream(
+        grad_ptr, joint_ptr, sums_ptr, image, tile_x, tile_y, first_x, first_y, X, Y, INFORMATION, EDGES, ACC
+    )
+    upstream *= X.FACTOR * Y.FACTOR
+    # each edge counts once, with the first span of the other axis
+    edge_x *= tl.where(first_y == 0, X.FACTOR, 0.0)
+    edge_y *= tl.where(first_x == 0, Y.FACTOR, 0.0)
+    before = first_x + first_y
     for start in range(0, count, BLOCK):
-        j = start + tl.arange(0, BLOCK)
-        n = image * samples + tl.load(order_ptr + image * capacity + slot + j, mask=j < count, other=0)
-        _, u, sign_x = locate(tl.load(x_ptr + n, mask=j < count, other=0.0).to(ACC), X)
-        _, v, sign_y = locate(tl.load(y_ptr + n, mask=j < count, other=0.0).to(ACC), Y)
-        p, slope_p = responses(u, X, NEEDS_X)
-        q, slope_q = responses(v, Y, NEEDS_Y)
-        share = tl.full([BLOCK], 1.0, ACC)
-        if WEIGHTED:
-            share = tl.load(shares_ptr + n, mask=j < count, other=0.0).to(ACC)
+        n, inside, u, rest_u, v, rest_v, sign_x, sign_y, share = _load_block(
+            x_ptr, y_ptr, shares_ptr, place_ptr, image, samples, start, count, tile_x, tile_y, X, Y, BLOCK, WEIGHTED, ACC
+        )
+        p, slope_p = responses(u, rest_u, first_x, X, NEEDS_X)
+        q, slope_q = responses(v, rest_v, first_y, Y, NEEDS_Y)
         if NEEDS_X or NEEDS_SHARES:
-            along_x = tl.dot(q, tl.trans(upstream), input_precision=PRECISION, out_dtype=ACC)
+            along_x = tl.dot(upstream, q, input_precision=PRECISION, out_dtype=ACC)
+            if EDGES:
+                along_x += edge_x[:, None]
             if NEEDS_X:
-                gradient = tl.sum(slope_p * along_x, axis=1) * (share * sign_x * X.SLOPE)
-                tl.store(grad_x_ptr + n, gradient, mask=j < count)
+                gradient = tl.sum(slope_p * along_x, axis=0) * (share * sign_x * (X.SLOPE_FACTOR / X.FACTOR))
+                store_sum(grad_x_ptr + n, gradient, inside, before)
             if NEEDS_SHARES:
-                tl.store(grad_shares_ptr + n, tl.sum(p * along_x, axis=1), mask=j < count)
+                gradient = tl.sum(p * along_x, axis=0)
+                if EDGES:
+                    gradient += tl.sum(q * edge_y[:, None], axis=0)
+                store_sum(grad_shares_ptr + n, gradient, inside, before)
         if NEEDS_Y:
-            along_y = tl.dot(p, upstream, input_precision=PRECISION, out_dtype=ACC)
-            gradient = tl.sum(slope_q * along_y, axis=1) * (share * sign_y * Y.SLOPE)
-            tl.store(grad_y_ptr + n, gradient, mask=j < count)
-
-
-@dataclass(frozen=True)
-class Order:
-    """Samples in the order of their tile pairs: what forward and backward walk along."""
-
-    order: Tensor  # (B, capacity) int32
-    first: Tensor  # (B, pairs + 1) int32, first segment of each pair; the last is the number of segments
-    slots: Tensor  # (B, pairs) int32, first slot of each pair
-    totals: Tensor  # (B, pairs) int32
-    segments: int  # at most so many
-
-    @classmethod
-    def of(cls, x: Tensor, y: Tensor, axis_x: Axis, axis_y: Axis) -> Order:
-        """The order of samples (B, N); nothing here waits for the device."""
-        (batch, samples), pairs = x.shape, axis_x.SLOTS * axis_y.SLOTS
-        stretches = triton.cdiv(samples, STRETCH)
-        counts = torch.empty(batch, stretches, pairs, dtype=torch.int32, device=x.device)
-        grid, acc = (batch, stretches), accumulator(x)
-        padded = triton.next_power_of_2(pairs + 1)
-        _count_kernel[grid](x, y, counts, samples, axis_x.frozen, axis_y.frozen, padded, STRETCH, acc)
-        totals = counts.sum(1, dtype=torch.int32)
-        slots = _exclusive_sum((totals + (BLOCK - 1)) // BLOCK * BLOCK)
-        starts = slots.unsqueeze(1) + counts.cumsum(1, dtype=torch.int32) - counts
-        first = torch.nn.functional.pad(((totals + (SEGMENT - 1)) // SEGMENT).cumsum(1, dtype=torch.int32), (1, 0))
-        occupied = min(pairs, samples)
-        capacity = samples + occupied * (BLOCK - 1)
-        order = torch.empty(batch, capacity, dtype=torch.int32, device=x.device)
-        _order_kernel[grid](x, y, starts, order, samples, capacity, axis_x.frozen, axis_y.frozen, STRETCH, acc)
-        return cls(order, first, slots, totals, samples // SEGMENT + occupied)
-
-
-def _exclusive_sum(values: Tensor) -> Tensor:
-    return values.cumsum(1, dtype=torch.int32) - values
+            along_y = tl.dot(tl.trans(upstream), p, input_precision=PRECISION, out_dtype=ACC)
+            if EDGES:
+                along_y += edge_y[:, None]
+            gradient = tl.sum(slope_q * along_y, axis=0) * (share * sign_y * (Y.SLOPE_FACTOR / Y.FACTOR))
+            store_sum(grad_y_ptr + n, gradient, inside, before)
 
 
 def unserved(bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> str | None:
     """Why the kernels cannot serve these bins, None if they can."""
-    return untiled(bins_x, dtype) or untiled(bins_y, dtype)
+    if are_tiled(bins_x, bins_y, dtype):
+        return too_many_tiles(make_axis(bins_x, dtype), make_axis(bins_y, dtype))
+    return dense.too_wide(bins_x, dtype) or dense.too_wide(bins_y, dtype)
 
 
-def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:
-    """(B, N), (B, N) contiguous, not empty -> (B, Kx, Ky)."""
-    (batch, samples), axis_x, axis_y = x.shape, make_axis(bins_x, x.dtype), make_axis(bins_y, x.dtype)
-    o = Order.of(x, y, axis_x, axis_y)
-    windows = x.new_empty(batch, o.segments, axis_x.REACH, axis_y.REACH)
-    padded = triton.next_power_of_2(axis_x.SLOTS * axis_y.SLOTS)
-    _forward_kernel[batch, o.segments](
-        x, y, shares, o.order, o.first, o.slots, o.totals, windows, samples, o.order.shape[1], axis_x.frozen, axis_y.frozen, padded,
-        BLOCK, SEGMENT, WEIGHTED=shares is not None, ACC=accumulator(x), PRECISION=precision(x),
+def order_width(samples: int, bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> int:
+    """Length of an image's order, 0 where its samples are not ordered."""
+    return width_of(samples, make_axis(bins_x, dtype), make_axis(bins_y, dtype)) if are_tiled(bins_x, bins_y, dtype) else 0
+
+
+def are_tiled(bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> bool:
+    """Whether samples are ordered by pairs of tiles; else every sample meets every bin."""
+    return is_tiled(bins_x, dtype) and is_tiled(bins_y, dtype)
+
+
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, Tensor]:
+    """(B, N), (B, N) contiguous, not empty -> (B, Kx, Ky) and the samples' order, which is empty where every bin is met."""
+    if not are_tiled(bins_x, bins_y, x.dtype):
+        return dense.joint_forward(x, y, shares, bins_x, bins_y), x.new_empty(len(x), 0, dtype=torch.int32)
+    axes = make_axis(bins_x, x.dtype), make_axis(bins_y, x.dtype)
+    order = order_samples(x, y, *axes)
+    windows, _ = fill_windows(x, y, shares, order, axes, edges=False)
+    return fold_windows(windows, shares, order, axes, x.shape[1], information=False)[0], order
+
+
+def fill_windows(
+    x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, axes: tuple[Axis, Axis], edges: bool
+) -> tuple[Tensor, Tensor | None]:
+    """The windows of all segments, (B, segments, reach x, reach y), and with `edges` the sums of either response alone."""
+    (batch, samples), (ax, ay) = x.shape, axes
+    segments = most_segments(samples, ax, ay)
+    windows = x.new_empty(batch, segments, ax.REACH, ay.REACH)
+    sums = x.new_empty(batch, segments, ax.REACH + ay.REACH) if edges else None
+    _forward_kernel[(batch * segments * ax.STEPS * ay.STEPS,)](
+        x, y, shares, order, windows, sums, samples, order.shape[1], segments,
+        ax.frozen, ay.frozen, triton.next_power_of_2(ax.SLOTS * ay.SLOTS), FORWARD_BLOCK, SEGMENT, WEIGHTED=shares is not None,
+        EDGES=edges,
+        ACC=accumulator(x), PRECISION=precision(x), num_warps=forward_warps(x.dtype, edges),
     )  # fmt: skip
-    joint = x.new_empty(batch, bins_x.count, bins_y.count)
-    grid = batch, triton.cdiv(bins_x.count, FOLD), triton.cdiv(bins_y.count, FOLD)
-    factor = 1 / samples if shares is None else 1.0
-    _fold_kernel[grid](
-        windows, o.first, joint, o.segments, factor, axis_x.frozen, axis_y.frozen, axis_x.images, axis_y.images, FOLD,
-        accumulator(x),
+    return windows, sums
+
+
+def fold_windows(
+    windows: Tensor, shares: Tensor | None, order: Tensor, axes: tuple[Axis, Axis], samples: int, information: bool
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """The joint histogram, and with `information` partial row sums, column sums and entropies of its squares."""
+    (ax, ay), (batch, segments) = axes, windows.shape[:2]
+    blocks_x, blocks_y = triton.cdiv(ax.COUNT, FOLD), triton.cdiv(ay.COUNT, FOLD)
+    joint = windows.new_empty(batch, ax.COUNT, ay.COUNT)
+    rows = columns = entropies = None
+    if information:
+        rows, columns = windows.new_empty(batch, blocks_y, ax.COUNT), windows.new_empty(batch, blocks_x, ay.COUNT)
+        entropies = windows.new_empty(batch, blocks_x * blocks_y)
+    _fold_kernel[(batch * blocks_x * blocks_y,)](
+        windows, order, shares, joint, rows, columns, entropies, samples, order.shape[1], segments, blocks_x, blocks_y,
+        ax.frozen, ay.frozen, ax.images, ay.images, FOLD, WEIGHTED=shares is not None, INFORMATION=information,
+        ACC=accumulator(windows), num_warps=1,
     )  # fmt: skip
-    return joint
+    return joint, rows, columns, entropies
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, needs: list[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients with respect to x, y and shares, empty where not needed; all inputs contiguous and not empty."""
-    (batch, samples), axis_x, axis_y = x.shape, make_axis(bins_x, x.dtype), make_axis(bins_y, x.dtype)
-    o = Order.of(x, y, axis_x, axis_y)
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, bins_x: Bins, bins_y: Bins, needs: list[bool],
+    information: tuple[Tensor, Tensor] | None = None, edges: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients with respect to x, y and shares, empty where not needed; all inputs contiguous and not empty.
+
+    `grad` is that of the joint histogram; with `information`, the joint histogram and its sums, it is that of the four terms, and
+    `edges` says that their marginals are Eq. 5's histograms.
+    """
+    if not are_tiled(bins_x, bins_y, x.dtype):
+        return dense.joint_backward(grad, x, y, shares, bins_x, bins_y, needs)
+    (batch, samples), ax, ay = x.shape, make_axis(bins_x, x.dtype), make_axis(bins_y, x.dtype)
+    segments = most_segments(samples, ax, ay)
     grad_x, grad_y, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
-    padded = triton.next_power_of_2(axis_x.SLOTS * axis_y.SLOTS)
-    _backward_kernel[batch, o.segments](
-        grad, x, y, shares, o.order, o.first, o.slots, o.totals, grad_x, grad_y, grad_shares, samples, o.order.shape[1],
-        1 / samples if shares is None else 1.0, axis_x.frozen, axis_y.frozen, padded, BLOCK, SEGMENT, WEIGHTED=shares is not None,
-        NEEDS_X=needs[0], NEEDS_Y=needs[1], NEEDS_SHARES=needs[2], ACC=accumulator(x), PRECISION=precision(x),
+    joint, sums = information or (None, None)
+    plain = shares is None and ax.SEPARABLE and ay.SEPARABLE and ax.STEPS * ay.STEPS == 1
+    _backward_kernel[(batch * segments,)](
+        grad, joint, sums, x, y, shares, order, grad_x, grad_y, grad_shares, samples, order.shape[1], segments,
+        ax.frozen, ay.frozen, triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BACKWARD_BLOCK, SEGMENT,
+        WEIGHTED=shares is not None, INFORMATION=information is not None, EDGES=edges, NEEDS_X=needs[0], NEEDS_Y=needs[1],
+        NEEDS_SHARES=needs[2], ACC=accumulator(x), PRECISION=precision(x), num_warps=backward_warps(x.dtype, plain),
     )  # fmt: skip
     return grad_x, grad_y, grad_shares
+
+
+def forward_warps(dtype: torch.dtype, edges: bool) -> int:
+    """As few as hold the window on chip: more would each make all responses anew."""
+    return 2 if edges or dtype == torch.float64 else 1
+
+
+def backward_warps(dtype: torch.dtype, plain: bool) -> int:
+    """Twice as many as `plain` ones need, where responses or weights take more registers."""
+    return 2 if plain and dtype == torch.float32 else 4

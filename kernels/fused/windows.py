@@ -2,8 +2,8 @@
 
 The logistic of bandwidth W is S / (2 cosh(a/2) + E F + 1 / (E F)) with a = 1 / W, S = 2 sinh(a/2), E = exp(a u) of the sample, and
 F = exp(-a o) of the bin at offset o: one exponential a sample and one a bin instead of two for each of their pairs, and then two
-multiplications, two additions and one reciprocal. Where E F could overflow (narrow windows), and for the other windows, responses
-are computed element by element. Window and bandwidth are known at compile time.
+fused multiply-adds and one reciprocal. Where E F could overflow (narrow windows), and for the other windows, responses are computed
+element by element. Window and bandwidth are known at compile time; constant factors are left to the caller, who applies them once.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from .axis import upper_half
 
 
 @triton.jit
-def _exponentials(u, A: tl.constexpr):
-    """exp(u / W) and its reciprocal, with RATE + RATE_LOW = log2(e) / W.
+def _exponentials(u, rest, A: tl.constexpr):
+    """exp((u + rest) / W) and its reciprocal, with RATE + RATE_LOW = log2(e) / W.
 
     The exponent is kept in two parts: rounded to one number, an exponent of 20 would cost exp a relative 1e-6.
     """
     upper = upper_half(u)
     high = upper * A.RATE
-    low = ((u - upper) * A.RATE + u * A.RATE_LOW) * 0.6931471805599453
+    low = ((u - upper + rest) * A.RATE + u * A.RATE_LOW) * 0.6931471805599453
     growth = 1 + low * (1 + low * 0.5)
     decay = 1 - low * (1 - low * 0.5)
     return tl.exp2(high) * growth, tl.exp2(-high) * decay
 
 
 @triton.jit
-def _response(u, A: tl.constexpr):
+def response(u, A: tl.constexpr):
     """The window at u. MASS is the logistic's 1 - exp(-1 / W)."""
     if A.WINDOW == "logistic":
         above, below = _sigmoids(u, A)
@@ -47,7 +47,7 @@ def _response(u, A: tl.constexpr):
 
 
 @triton.jit
-def _slope(u, A: tl.constexpr):
+def slope(u, A: tl.constexpr):
     """The derivative of the window at u."""
     if A.WINDOW == "logistic":
         above, below = _sigmoids(u, A)
@@ -79,23 +79,38 @@ def _sign(u):
 
 
 @triton.jit
-def responses(u, A: tl.constexpr, DERIVATIVE: tl.constexpr):
-    """Responses of samples at u [BLOCK] from their tile's centre in the bins of its reach, [BLOCK, REACH], and with DERIVATIVE
-    their derivatives with respect to u (else the responses again)."""
-    offsets = (tl.arange(0, A.REACH) + (0.5 - A.REACH / 2)).to(u.dtype)
-    if A.SEPARABLE:
-        e, e_inverse = _exponentials(u, A)
-        f_inverse, f = _exponentials(offsets, A)
-        growing, falling = e[:, None] * f[None, :], e_inverse[:, None] * f_inverse[None, :]
-        inverse = 1 / (growing + (falling + A.TWICE_COSH))
-        value = A.TWICE_SINH * inverse
-        derivative = value
-        if DERIVATIVE:
-            derivative = (falling - growing) * (value * inverse) * (1 / A.BANDWIDTH)
+def _reciprocal(x):
+    """1 / x of moderate positive x: the square of one special function, where a division takes eight instructions."""
+    if x.dtype == tl.float32:
+        root = tl.rsqrt(x)
+        x = root * root
     else:
-        distance = u[:, None] - offsets[None, :]
-        value = _response(distance, A)
+        x = 1 / x
+    return x
+
+
+@triton.jit
+def responses(u, rest, first, A: tl.constexpr, DERIVATIVE: tl.constexpr):
+    """Responses of samples at u + rest [BLOCK] from their tile's centre in SPAN bins of its reach, from `first` on.
+
+    [SPAN, BLOCK], to be multiplied by A.FACTOR; and with DERIVATIVE their derivatives with respect to x, to be multiplied by
+    A.SLOPE_FACTOR and du/dt.
+
+    Samples lie along the second axis, which Triton spreads over the threads, so that what is done once a sample is not repeated.
+    """
+    offsets = (first + tl.arange(0, A.SPAN)).to(u.dtype) + (0.5 - A.REACH / 2)
+    if A.SEPARABLE:
+        e, e_inverse = _exponentials(u, rest, A)
+        f_inverse, f = _exponentials(offsets, 0.0, A)
+        growing, falling = f[:, None] * e[None, :], f_inverse[:, None] * e_inverse[None, :]
+        value = _reciprocal(growing + (falling + A.TWICE_COSH))
         derivative = value
         if DERIVATIVE:
-            derivative = _slope(distance, A)
+            derivative = (growing - falling) * value * value
+    else:
+        away = (u[None, :] - offsets[:, None]) + rest[None, :]
+        value = response(away, A)
+        derivative = value
+        if DERIVATIVE:
+            derivative = slope(away, A)
     return value, derivative

@@ -1,6 +1,48 @@
 """Tests of the Triton kernels in Triton's interpreter, which must be chosen before they are imported and so needs a process of its
 own: `TRITON_INTERPRET=1 python -m pytest tests/interpreted`, as `make test` does."""
 
+from __future__ import annotations
+
+import importlib
 import os
 
+import pytest
+import torch
+
 collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["test_*.py"]
+
+#: blocks for some dozens of samples: the interpreter's time goes by the number of programs and of their steps
+SMALL = {
+    "order": {"STRETCH": 64, "SEGMENT": 32},
+    "histogram": {"PROGRAMS": 4, "BLOCK": 16, "PARTS_AT_ONCE": 2},
+    "joint_histogram": {"FORWARD_BLOCK": 16, "BACKWARD_BLOCK": 16, "SEGMENT": 32, "FOLD": 128},
+    "mutual_information": {"FOLD": 128, "_AT_ONCE": 2},
+    "dense": {"PROGRAMS": 4, "BLOCK": 16},
+}
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, constants in SMALL.items():
+        module = importlib.import_module(f"huenet.kernels.fused.{name}")
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
+
+
+@pytest.fixture(autouse=True)
+def poisoned_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel leaves unwritten is NaN, or an index far outside."""
+
+    def poisoned(make):
+        def made(*arguments: object, **options: object) -> torch.Tensor:
+            tensor = make(*arguments, **options)
+            return tensor.fill_(torch.nan if tensor.is_floating_point() else -(2**30))
+
+        return made
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty))
+    monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
+
+
+def pytest_report_header() -> str:
+    return "backend: triton, interpreted on the CPU"

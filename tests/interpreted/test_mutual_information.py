@@ -1,0 +1,99 @@
+"""Mutual information and the fused earth mover's distance of backend "triton" against the dense reference in float64."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+
+from huenet.kernels import Bins, histogram_emd, mutual_information, soft_histogram
+from tests.interpreted.cases import check, clustered, votes
+from tests.kernels.strategies import BOUNDARIES, WINDOWS, samples
+
+
+def terms(bins, marginals, bins_y=None):
+    return lambda backend: (
+        lambda x, y, *w: torch.stack(
+            mutual_information(x, y, bins, bins_y, weights=w[0] if w else None, marginals=marginals, backend=backend)
+        )
+    )
+
+
+def distance(bins, target, circular, squared):
+    return lambda backend: (
+        lambda x, *w: histogram_emd(
+            x, target.to(x.dtype), bins, circular=circular, squared=squared, weights=w[0] if w else None, backend=backend
+        )
+    )
+
+
+@pytest.mark.parametrize("marginals", ["joint", "histogram"])
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("count, count_y", [(100, 64), (16, 16), (129, 64)])
+def test_information(count, count_y, boundary, marginals):
+    x, y, w = clustered(20).float(), clustered(20, seed=1).float(), votes(20).float()
+    check(terms(Bins(count, boundary=boundary), marginals, count_y), [x, y, w])
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("marginals", ["joint", "histogram"])
+def test_information_of_windows(window, marginals):
+    check(terms(Bins(100, window=window), marginals), [clustered(30).float(), clustered(30, seed=1).float()])
+
+
+def test_information_in_double_precision_and_wide_windows():
+    check(terms(Bins(100, boundary="circular"), "joint"), [clustered(12), clustered(12, seed=1), votes(12)])
+    check(terms(Bins(256, bandwidth=1.0), "histogram"), [clustered(12).float(), clustered(12, seed=1).float()])
+
+
+@pytest.mark.parametrize("marginals", ["joint", "histogram"])
+def test_nan_spreads_as_in_the_reference(marginals):
+    x, y = clustered(20, rows=2).float(), clustered(20, seed=1, rows=2).float()
+    x[0, 3] = torch.nan
+    result, expected = (
+        torch.stack(mutual_information(x, y, 64, marginals=marginals, backend=backend)) for backend in ("triton", "reference")
+    )
+    assert expected[:3, 0].isnan().all()
+    assert torch.equal(result.isnan(), expected.isnan())
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("circular", [False, True])
+@pytest.mark.parametrize("bins", [Bins(64, boundary="circular"), Bins(257), Bins(100, boundary="reflect"), Bins(9)], ids=str)
+def test_distance(bins, circular, squared):
+    target = soft_histogram(samples(2, 50, seed=9, spill=0.0), bins, backend="reference")
+    x, w = clustered(40, rows=2), votes(40, rows=2)
+    # a distance is a difference of two histograms, and so is its gradient: what rounds them counts as many times as it is small
+    size = histogram_emd(x, target, bins, circular=circular, weights=w, backend="reference").min().item()
+    check(distance(bins, target, circular, squared), [x.float(), w.float()], condition=1 / size)
+
+
+def test_distance_of_equal_histograms_is_exactly_zero():
+    x = clustered(40).float().requires_grad_()
+    target = soft_histogram(x, Bins(64, boundary="circular"), backend="triton").detach()
+    loss = histogram_emd(x, target, Bins(64, boundary="circular"), backend="triton")
+    loss.sum().backward()
+    assert loss.item() == 0
+    assert not x.grad.any()
+
+
+def test_gradient_of_the_target():
+    x, bins = clustered(20), Bins(128)
+    target = soft_histogram(samples(1, 50, spill=0.0), bins).requires_grad_()
+    assert torch.autograd.gradcheck(lambda t: histogram_emd(x, t, bins, backend="triton"), (target,), fast_mode=True)
+
+
+def test_gradcheck_and_opcheck():
+    bins = Bins(128)
+    x, y = (samples(1, 2, seed=seed, spill=0.0).requires_grad_() for seed in range(2))
+    for marginals in ("joint", "histogram"):
+        assert torch.autograd.gradcheck(terms(bins, marginals)("triton"), (x, y), fast_mode=True)
+    target = soft_histogram(samples(1, 20, seed=5, spill=0.0), bins)
+    assert torch.autograd.gradcheck(distance(bins, target, True, False)("triton"), (x,), fast_mode=True)
+    x, y = x.detach().float().requires_grad_(), y.detach().float()
+    spec = Bins(64).spec
+    operator = importlib.import_module("huenet.kernels.mutual_information")._fused_op
+    torch.library.opcheck(operator, (x, y, None, spec, spec, False))
+    operator = importlib.import_module("huenet.kernels.histogram_emd")._op
+    torch.library.opcheck(operator, (x, None, target[:, :64].detach().float().contiguous(), spec, True))
