@@ -13,6 +13,7 @@ bins is stored. Functions are differentiable once (`backend="reference"` any num
 """
 
 from .bins import Bins
+from .contextual import contextual_similarity
 from .emd import emd, squared_emd
 from .histogram import soft_histogram
 from .joint_histogram import joint_histogram
@@ -21,6 +22,7 @@ from .mutual_information import MutualInformation, mutual_information
 __all__ = [
     "Bins",
     "MutualInformation",
+    "contextual_similarity",
     "emd",
     "joint_histogram",
     "mutual_information",
