@@ -6,18 +6,19 @@ With d_ij >= 0 the distance of x_i and y_j, h the bandwidth, and rows i over x, 
     q_j = max_i p_ij  at i = w_j,   CX = mean_j q_j                                          reduce="target", the paper's
     q_i = max_j p_ij  at j = k_i,   CX = mean_i q_i                                          reduce="source"
 
-Matches (i, j) are (w_j, j) or (i, k_i). With G the upstream gradient over the number of matches, t_ij = d_ij - m_i, and for each row
-c_i = sum of q over its matches and T_i = sum_j p_ij t_ij,
+Matches (i, j) are (w_j, j) or (i, k_i). With G the upstream gradient over the number of matches, t_ij = d_ij - m_i, and c_i the sum
+of q over the matches of row i,
 
-    dL/dd_ij = G / s_i (c_i p_ij - [(i, j) a match] q + [j = k_i] e_i / (m_i + eps)),    e_i = sum of q t over its matches - c_i T_i
+    E_ij = c_i p_ij - [(i, j) a match] q        dL/dd_ij = G / s_i (E_ij - [j = k_i] sum_l E_il t_il / (m_i + eps))
 
-the last term by way of the minimum. t stands for d, as p sums to one: no large distances cancel. Then
+the last term by way of the minimum, where t may stand for d as rows of E sum to zero. For that reason E_ik, which is q (p_ik - 1)
+where a row is sure of its neighbour and would be all rounding, is minus the sum of the row's others. Then
 
     l2 (squared Euclidean):   dL/dx_i = 2 sum_j dL/dd_ij (x_i - y_j),      dL/dy_j = 2 sum_i dL/dd_ij (y_j - x_i)
     l1:                       dL/dx_i = sum_j dL/dd_ij sign(x_i - y_j),    dL/dy_j = sum_i dL/dd_ij sign(y_j - x_i)
 
-The cosine distance (1 - cos) / 2 is the squared distance of vectors of length 1/2. Minima and maxima take the first of equals. A row
-that wins no column has no gradient, and is left out.
+The cosine distance (1 - cos) / 2 is the squared distance of vectors of length 1/2. Minima and maxima take the first of equals. A
+row that wins no column has no gradient, and is left out.
 
 Blocks of rows are handled at a time, with all columns, so that N x M distances are never stored. `torch` keeps only w for the
 backward pass, and makes the rows that won anew; what `triton` keeps says fused/contextual.py.
@@ -53,7 +54,7 @@ def _row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[
         rows = torch.arange(n, device=x.device)
         if winner is not None and not together:
             rows = winner[first][winner[first] >= 0].unique()
-        for some in rows.split(n if together else max(most // m, _FEWEST_ROWS)):
+        for some in rows.split(n if together else max(most // m, _FEWEST_ROWS)) if len(rows) else ():
             yield slice(first, first + max(together, 1)), some
 
 
@@ -77,7 +78,7 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def _forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, Tensor]:
-    """(B, N, C), (B, M, C) -> similarity (B,) and, for reduce="target", the winner of each column (B, M), -1 if none has affinity."""
+    """(B, N, C), (B, M, C) -> similarity (B,) and, for reduce="target", the winner of each column (B, M), -1 where there is none."""
     target = reduce == "target"
     best = x.new_full((len(x), y.shape[1] if target else x.shape[1]), -1.0)
     winner = torch.full((len(x), y.shape[1] if target else 0), -1, dtype=torch.int32, device=x.device)
@@ -132,23 +133,17 @@ def _matches(winner: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tensor] | None) -> Tensor:
     """dL/dd (b, r, M) of a block's distances, in place of its affinities; `scale` is G / s (b, r, 1)."""
-    p, t = block.affinity, block.excess
+    slope, t = block.affinity, block.excess
     nearest = t.argmin(-1, keepdim=True)
-    spread = torch.linalg.vecdot(p, t).unsqueeze(-1)
-    if matches is None:  # every row with its nearest column, where t = 0
-        q = won = p.gather(-1, nearest)
-        pull = -won * spread
+    if matches is None:  # every row with its nearest column
+        slope.mul_(slope.gather(-1, nearest))
     else:
         place, here = matches
-        q = p.gather(-2, place) * here
-        won, pull = (torch.zeros_like(spread).scatter_add_(-2, place.mT, z.mT) for z in (q, q * t.gather(-2, place)))
-        pull -= won * spread
-    slope = p.mul_(scale * won)
-    if matches is None:
-        slope.scatter_add_(-1, nearest, -scale * q)
-    else:
-        slope.scatter_add_(-2, place, -scale.mT.gather(-1, place) * q)
-    return slope.scatter_add_(-1, nearest, scale * pull / block.floor)
+        q = slope.gather(-2, place) * here
+        slope.mul_(torch.zeros_like(scale).scatter_add_(-2, place.mT, q.mT)).scatter_add_(-2, place, -q)
+    others = slope.scatter_(-1, nearest, 0)
+    pull = torch.linalg.vecdot(others, t).unsqueeze(-1) / block.floor
+    return slope.scatter_(-1, nearest, -others.sum(-1, keepdim=True) - pull).mul_(scale)
 
 
 def _l1_gradient(slope: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -195,10 +190,12 @@ def _op_backward(
         grads = _fused().backward(grad, *points, winner, strength, nearest, rows, bandwidth, eps, metric, reduce, needs)
     else:
         grads = _backward(grad, *points, winner, bandwidth, eps, metric, reduce, needs)
-    if distance == "cosine":
-        for z, half, slope, need in zip((x, y), points, grads, needs):
-            if need:
-                _through_halves(z, half, slope)
+    bad = ~(_finite(x) & _finite(y)).view(-1, 1, 1)
+    for z, half, slope, need in zip((x, y), points, grads, needs):
+        if need and distance == "cosine":
+            _through_halves(z, half, slope)
+        if need:
+            slope.masked_fill_(bad, torch.nan)
     return grads
 
 
@@ -210,9 +207,10 @@ def _points(x: Tensor, y: Tensor, distance: str) -> tuple[list[Tensor], str]:
 
 
 def _halves(vectors: Tensor) -> Tensor:
-    """Vectors of length 1/2 in the directions of `vectors` (B, N, C); a zero vector gets that of (1, ..., 1)."""
+    """Vectors of length 1/2 in the directions of `vectors` (B, N, C), contiguous; a zero vector gets that of (1, ..., 1)."""
+    vectors = vectors.contiguous()
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    halves = vectors.contiguous() / (2 * length)
+    halves = vectors / (2 * length)
     return halves.masked_fill_(length == 0, 0.5 / math.sqrt(vectors.shape[-1]))
 
 
@@ -301,7 +299,7 @@ def contextual_similarity(
     reduce: Literal["target", "source"] = "target",
     backend: str | None = None,
 ) -> Tensor:
-    """How much of y is found in x, wherever it lies: the contextual similarity of two sets of points (Mechrez et al. 2018, Eq. 1-4).
+    """How much of y is found in x, wherever it lies: contextual similarity of two sets of points (Mechrez et al. 2018, Eq. 1-4).
 
     The contextual loss is minus its logarithm (`huenet.losses.ContextualLoss`). Sets may differ in size, N x M is never stored.
 
@@ -314,12 +312,13 @@ def contextual_similarity(
         center: for "cosine", what is subtracted from x and y first: y's mean over batch and points, over the points of each sample,
             or nothing. A point that is then zero, but for rounding, gets the direction of (1, ..., 1).
         reduce: "target", the mean over y of the best affinity, or "source", the mean over x.
-        backend: None or "torch" (blocks of rows, CPU or CUDA), "triton" (fused kernels for GPUs, the default there: tested in Triton's
-            interpreter and compiled for sm_80, sm_90, sm_100 and gfx942, not yet run on a GPU), or "reference" (dense PyTorch,
-            whose backward pass autocast may round).
+        backend: None or "torch" (blocks of rows, CPU or CUDA), "triton" (fused kernels for GPUs, the default there: tested in
+            Triton's interpreter and compiled for sm_80, sm_90, sm_100 and gfx942, not yet run on a GPU), or "reference" (dense
+            PyTorch, whose backward pass autocast may round).
 
     Returns:
-        (...), in (0, 1]. A NaN or infinite value in x or y makes the similarity of its sample NaN, and with center="batch" all.
+        (...), in (0, 1]. A NaN or infinite value in x or y makes the similarity and the gradients of its sample NaN; in y, with
+        center="batch", those of all samples.
 
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.

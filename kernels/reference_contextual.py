@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 
-def contextual_similarity(
-    x: Tensor, y: Tensor, bandwidth: float, eps: float, distance: str, center: str, reduce: str
-) -> Tensor:
+def contextual_similarity(x: Tensor, y: Tensor, bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> Tensor:
     """(..., N, C), (..., M, C) -> (...): Mechrez et al. 2018, Eq. 1-4."""
     d = distances(x, y, distance, center)
     relative = d / (d.min(-1, keepdim=True).values + eps)  # Eq. 2
@@ -47,7 +45,7 @@ def from_mean(points: Tensor, mean: Tensor) -> Tensor:
     so that equal points do not point wherever errors do."""
     vectors = points - mean
     length, size = (torch.linalg.vector_norm(z.detach(), dim=-1, keepdim=True) for z in (vectors, mean))
-    return vectors.masked_fill(length <= 16 * torch.finfo(points.dtype).eps * size, 0)
+    return vectors.masked_fill(length / size <= 16 * torch.finfo(points.dtype).eps, 0)
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -139,10 +139,10 @@ def test_only_what_is_needed_is_differentiated(block, distance, needs):
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-@pytest.mark.parametrize("spread", [1.0, 0.1, 0.01])
+@pytest.mark.parametrize("spread", [1.0, 0.1, 0.05, 0.01])
 def test_float32_errs_no_more_than_the_dense_formula_does(distance, spread):
-    """The closer x is to y, the more a rounded distance matters. The dense formula squares differences for "l2"; as everybody
-    computes it, and as a matrix product must, it is |x|^2 + |y|^2 - 2 x y."""
+    """The closer x is to y, the more a rounded distance matters, and the closer the similarity is to 1, the more its slope is what
+    rounding leaves of 1 - p. For "l2" the dense formula is what a matrix product makes of it, |x|^2 + |y|^2 - 2 x y."""
     y = points(1, 300, 8, dtype=torch.float32)
     x = y.flip(1) + spread * points(1, 300, 8, seed=1, dtype=torch.float32)
 
@@ -200,7 +200,7 @@ def test_masked_and_duplicate_points(block, distance, center, reduce, dtype, val
     assert_close(actual, expected, COINCIDENT if dtype == torch.float64 else 5e-3)  # 2^-24 over h eps, twice
     if center != "batch" or distance != "cosine":
         assert actual[1].item() == pytest.approx(1 / 50, rel=1e-6)
-        assert not any(slope[1].any() for slope in slopes)
+        assert all(slope[1].norm() <= 1e-4 * slope[0].norm() for slope in slopes)  # of either sign, and so 0
     assert all(slope.isfinite().all() and slope[0].any() for slope in slopes)
 
 
@@ -261,12 +261,13 @@ def test_rows_that_win_nothing_have_no_gradient():
 def test_a_nan_or_infinity_shows_in_its_sample(block, distance):
     x, y = points(3, 30, 4), points(3, 30, 4, seed=1)
     x[0, 7, 1], y[1, 7, 2] = torch.nan, torch.inf
-    actual, slopes = gradients(similarity(distance=distance, center="sample"), [x, y])
-    assert actual[:2].isnan().all()
-    expected, expected_slopes = gradients(similarity("reference", distance=distance, center="sample"), [x[2:], y[2:]], seed=100)
-    assert_close(actual[2:], expected, EXACT)
-    assert all(slope[2].isfinite().all() and slope[2].any() for slope in slopes)
-    assert all(e.any() for e in expected_slopes)
+    leaves = [z.requires_grad_() for z in (x, y)]
+    actual = similarity(distance=distance, center="sample")(x, y)
+    slopes = torch.autograd.grad(actual.sum(), leaves)
+    expected = similarity("reference", distance=distance, center="sample")(x[2], y[2])
+    assert actual[:2].isnan().all() and all(slope[:2].isnan().all() for slope in slopes)
+    assert_close(actual[2], expected, EXACT)
+    assert_gradients_close([slope[2] for slope in slopes], [e[2] for e in torch.autograd.grad(expected, leaves)], EXACT, "x y")
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "strided", "stride-0 gradient", "empty", "mixed"])
@@ -281,7 +282,7 @@ def test_inputs(kind):
     elif kind == "strided":
         strided = [z.repeat_interleave(2, -1).mT.contiguous().mT[..., ::2] for z in (x, y)]
         assert not strided[0].is_contiguous()
-        assert_close(similarity()(*strided), similarity()(x, y), 0.0)
+        assert_close(similarity()(*strided), similarity()(x, y), 1e-6)  # y's mean is summed in another order
     elif kind == "stride-0 gradient":
         slopes = []
         for weight in (torch.ones(()).expand(2), torch.ones(2)):
