@@ -78,7 +78,7 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def _forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, Tensor]:
-    """(B, N, C), (B, M, C) -> similarity (B,) and, for reduce="target", the winner of each column (B, M), -1 where there is none."""
+    """(B, N, C), (B, M, C) -> similarity (B,) and, for reduce="target", the winner of each column (B, M), or -1."""
     target = reduce == "target"
     best = x.new_full((len(x), y.shape[1] if target else x.shape[1]), -1.0)
     winner = torch.full((len(x), y.shape[1] if target else 0), -1, dtype=torch.int32, device=x.device)
@@ -187,7 +187,7 @@ def _op_backward(
     points, metric = _points(x, y, distance)
     grad = grad.contiguous()
     if backend == "triton":
-        grads = _fused().backward(grad, *points, winner, strength, nearest, rows, bandwidth, eps, metric, reduce, needs)
+        grads = _fused().backward(grad, *points, winner, strength, nearest, rows, eps, metric, reduce, needs)
     else:
         grads = _backward(grad, *points, winner, bandwidth, eps, metric, reduce, needs)
     bad = ~(_finite(x) & _finite(y)).view(-1, 1, 1)
@@ -227,14 +227,14 @@ def _finite(points: Tensor) -> Tensor:
 
 
 def _kept(x: Tensor, y: Tensor, reduce: str, backend: str) -> list[Tensor]:
-    """What `_op` keeps, unwritten: winner and strength of columns, nearest column of rows, three statistics of rows."""
+    """What `_op` keeps, unwritten: winner and strength of columns, nearest column of rows, four statistics of rows."""
     (batch, n, _), m = x.shape, y.shape[1] if reduce == "target" else 0
     fused = backend == "triton"
     return [
         x.new_empty(batch, m, dtype=torch.int32),
         x.new_empty(batch, m if fused else 0),
         x.new_empty(batch, n if fused else 0, dtype=torch.int32),
-        x.new_empty(3, batch, n if fused else 0),
+        x.new_empty(4, batch, n if fused else 0),
     ]
 
 
