@@ -19,7 +19,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from huenet.kernels import Bins
-from huenet.kernels.fused import histogram, joint_histogram
+from huenet.kernels.fused import contextual, histogram, joint_histogram
 from huenet.kernels.fused.axis import make_axis
 
 TARGETS = {
@@ -73,7 +73,23 @@ def kernels(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
             4,
         ),
         "joint backward": (joint_histogram._backward_kernel, {**segments, **gradients}, 4),
+        **_contextual(precision),
     }
+
+
+def _contextual(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
+    """Contextual similarity, any number of channels."""
+    table: dict[str, tuple[Any, dict[str, Any], int]] = {}
+    for metric, warps in contextual.WARPS.items():
+        shared = {"METRIC": metric, "BLOCK": contextual.BLOCK, "CHUNK": contextual.CHUNK, "ACC": tl.float32, "PRECISION": precision}
+        gradient = {"MATCHED": True, "OTHERS": contextual.OTHERS, "WIDTH": contextual.WIDTH, **shared}
+        table |= {
+            f"context. {metric} rows": (contextual._rows_kernel, {"BANDWIDTH": 0.5, "EPS": 1e-5, **shared}, warps),
+            f"context. {metric} cols": (contextual._columns_kernel, shared, warps),
+            f"context. {metric} dx": (contextual._gradient_kernel, {"OF_X": True, **gradient}, warps),
+            f"context. {metric} dy": (contextual._gradient_kernel, {"OF_X": False, **gradient}, warps),
+        }
+    return {**table, "context. match": (contextual._matches_kernel, {"BLOCK": contextual.BLOCK, "ACC": tl.float32}, 4)}
 
 
 def compile_kernel(name: str, target: str) -> Compiled:
@@ -91,7 +107,7 @@ def compile_kernel(name: str, target: str) -> Compiled:
 def _type(argument: str, constants: dict[str, Any]) -> str:
     if argument in constants:
         return "constexpr"
-    if argument in ("order_ptr", "first_ptr", "slots_ptr", "totals_ptr", "counts_ptr", "starts_ptr"):
+    if argument in ("order_ptr", "first_ptr", "slots_ptr", "totals_ptr", "counts_ptr", "starts_ptr", "winner_ptr", "nearest_ptr"):
         return "*i32"
     return "*fp32" if argument.endswith("_ptr") else "fp32" if argument == "factor" else "i32"
 
@@ -133,11 +149,11 @@ def _run(tool: str, *arguments: str) -> str:
 def main() -> None:
     columns = ("target", "kernel", "registers", "spills", "shared", "matrix", "special", "float64", "atomics")
     print(f"triton {triton.__version__}, K = 256, float32, circular, logistic; static counts, not times")
-    print(" ".join(f"{column:>14}" for column in columns))
+    print(" ".join(f"{column:>16}" for column in columns))
     for target in TARGETS:
         for name in kernels("ieee"):
             row = compile_kernel(name, target)
-            print(" ".join(f"{getattr(row, column)!s:>14}" for column in columns), flush=True)
+            print(" ".join(f"{getattr(row, column)!s:>16}" for column in columns), flush=True)
 
 
 if __name__ == "__main__":

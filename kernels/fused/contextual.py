@@ -20,8 +20,10 @@ from torch import Tensor
 
 from .axis import accumulator, precision
 
-#: rows and columns of a tile, channels of a product, channels of a gradient that a program owns
-BLOCK, CHUNK, WIDTH = 64, 32, 64
+#: points that a program owns and, in a gradient, that it takes at a time; channels of a product, and of a gradient that it owns
+BLOCK, OTHERS, CHUNK, WIDTH = 64, 32, 16, 64
+#: by metric; the accumulators of products want more registers each than differences do
+WARPS = {"l2": 4, "l1": 8}
 #: gradients of WIDTH channels at a time make every distance C / WIDTH times
 MOST_CHANNELS = 1024
 
@@ -31,36 +33,23 @@ def _distances(
     x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i, j, n, m, channels, METRIC: tl.constexpr, CHUNK: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Distances of rows i and columns j of a sample; points are (N, C) and (M, C), for "l1" (C, N) and (C, M)."""
+    """Distances of rows i and columns j of a sample; points are (N, C) and (M, C), for "l1" (C, N) and (C, M). Indices beyond the
+    last point repeat it, which needs no masks and changes no minimum or maximum."""
+    i = tl.minimum(i, n - 1)
+    j = tl.minimum(j, m - 1)
     tile = tl.zeros([i.shape[0], j.shape[0]], ACC)
     if METRIC == "l2":
         for start in range(0, channels, CHUNK):
-            a = _rows(x_ptr, i, n, start, channels, CHUNK)
-            b = _rows(y_ptr, j, m, start, channels, CHUNK)
+            c = start + tl.arange(0, CHUNK)
+            a = tl.load(x_ptr + i[:, None] * channels + c[None, :])
+            b = tl.load(y_ptr + j[:, None] * channels + c[None, :])
             tile = tl.dot(a, tl.trans(b), acc=tile, input_precision=PRECISION, out_dtype=ACC)
-        x_squares = tl.load(x_squares_ptr + i, mask=i < n, other=0.0)
-        y_squares = tl.load(y_squares_ptr + j, mask=j < m, other=0.0)
-        tile = tl.maximum(x_squares[:, None] + y_squares[None, :] - 2 * tile, 0)
+        tile = tl.load(x_squares_ptr + i)[:, None] + tl.load(y_squares_ptr + j)[None, :] - 2 * tile
+        tile = tl.maximum(tile, 0)
     else:
         for channel in range(channels):
-            tile += tl.abs(_difference(x_ptr, y_ptr, i, j, n, m, channel))
+            tile += tl.abs(tl.load(x_ptr + channel * n + i)[:, None] - tl.load(y_ptr + channel * m + j)[None, :])
     return tile
-
-
-@triton.jit
-def _rows(points_ptr, i, n, start, channels, WIDTH: tl.constexpr):
-    """WIDTH channels from `start` of points i, zero beyond either end."""
-    c = start + tl.arange(0, WIDTH)
-    inside = (i < n)[:, None] & (c < channels)[None, :]
-    return tl.load(points_ptr + i.to(tl.int64)[:, None] * channels + c[None, :], mask=inside, other=0.0)
-
-
-@triton.jit
-def _difference(a_ptr, b_ptr, i, j, n, m, channel):
-    """a_i - b_j in one channel of channel-major points."""
-    a = tl.load(a_ptr + channel * tl.cast(n, tl.int64) + i, mask=i < n, other=0.0)
-    b = tl.load(b_ptr + channel * tl.cast(m, tl.int64) + j, mask=j < m, other=0.0)
-    return a[:, None] - b[None, :]
 
 
 @triton.jit
@@ -97,7 +86,7 @@ def _rows_kernel(
     for start in range(0, m, BLOCK):
         j = start + tl.arange(0, BLOCK)
         d = _distances(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i, j, n, m, channels, METRIC, CHUNK, ACC, PRECISION)
-        low, place = tl.min(tl.where((j < m)[None, :], d, float("inf")), axis=1, return_indices=True)
+        low, place = tl.min(d, axis=1, return_indices=True)
         nearest = tl.where(low < minimum, start + place, nearest)
         minimum = tl.minimum(minimum, low)
     inverse = 1 / ((minimum + EPS) * BANDWIDTH)
@@ -150,8 +139,8 @@ def _columns_kernel(
     for start in range(0, n, BLOCK):
         i = start + tl.arange(0, BLOCK)
         d = _distances(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i, j, n, m, channels, METRIC, CHUNK, ACC, PRECISION)
-        log_p = _log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, sample * n + i, i < n)
-        high, place = tl.max(tl.where((i < n)[:, None], log_p, float("-inf")), axis=0, return_indices=True)
+        log_p = _log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, sample * n + tl.minimum(i, n - 1))
+        high, place = tl.max(log_p, axis=0, return_indices=True)
         winner = tl.where(high > strength, start + place, winner)
         strength = tl.maximum(strength, high)
     tl.store(winner_ptr + sample * m + j, winner, mask=j < m)
@@ -159,12 +148,10 @@ def _columns_kernel(
 
 
 @triton.jit
-def _log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, at, inside):
+def _log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, at):
     """log p of distances whose rows' statistics lie at `at`."""
-    minimum = tl.load(minimum_ptr + at, mask=inside, other=0.0)
-    inverse = tl.load(inverse_ptr + at, mask=inside, other=0.0)
-    log_sum = tl.load(log_sum_ptr + at, mask=inside, other=0.0)
-    return -tl.maximum(d - minimum[:, None], 0) * inverse[:, None] - log_sum[:, None]
+    t = tl.maximum(d - tl.load(minimum_ptr + at)[:, None], 0)
+    return -t * tl.load(inverse_ptr + at)[:, None] - tl.load(log_sum_ptr + at)[:, None]
 
 
 @triton.jit
@@ -218,9 +205,10 @@ def _gradient_kernel(
     minimum_ptr,  # (B, N)
     inverse_ptr,  # (B, N)
     log_sum_ptr,  # (B, N)
-    factors_ptr,  # (3, B, N): of p, of q, and dL/dd at the nearest column
+    of_p_ptr,  # (B, N): factor of p
+    of_q_ptr,  # (B, N): factor of q
+    at_nearest_ptr,  # (B, N): dL/dd at the nearest column
     grad_ptr,  # (B, N, C) of x, (B, M, C) of y; for "l1" (B, C, N), (B, C, M), zeros
-    samples,
     n,
     m,
     channels,
@@ -228,18 +216,19 @@ def _gradient_kernel(
     MATCHED: tl.constexpr,
     METRIC: tl.constexpr,
     BLOCK: tl.constexpr,
+    OTHERS: tl.constexpr,
     CHUNK: tl.constexpr,
     WIDTH: tl.constexpr,
     ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    parts = tl.cdiv(channels, WIDTH) if METRIC == "l2" else 1
+    parts = channels // WIDTH if METRIC == "l2" else 1
     own_count = n if OF_X else m
     other_count = m if OF_X else n
     blocks = tl.cdiv(own_count, BLOCK)
     sample = (tl.program_id(0) // parts // blocks).to(tl.int64)
     own = tl.program_id(0) // parts % blocks * BLOCK + tl.arange(0, BLOCK)
-    first = tl.program_id(0) % parts * WIDTH
+    c = tl.program_id(0) % parts * WIDTH + tl.arange(0, WIDTH)
     x_ptr += sample * n * channels
     y_ptr += sample * m * channels
     x_squares_ptr += sample * n
@@ -249,67 +238,73 @@ def _gradient_kernel(
     grad_ptr += sample * own_count * channels
     products = tl.zeros([BLOCK, WIDTH], ACC)
     sums = tl.zeros([BLOCK], ACC)
-    for start in range(0, other_count, BLOCK):
-        other = start + tl.arange(0, BLOCK)
+    for start in range(0, other_count, OTHERS):
+        other = start + tl.arange(0, OTHERS)
         i = own if OF_X else other
         j = other if OF_X else own
-        at = sample * n + i
-        of_p = tl.load(factors_ptr + at, mask=i < n, other=0.0)
-        if tl.sum(tl.abs(of_p)) != 0:  # else none of the rows won a column, or none is a number
+        row, column = sample * n + tl.minimum(i, n - 1), sample * m + tl.minimum(j, m - 1)
+        of_p = tl.load(of_p_ptr + row)
+        if tl.sum(tl.abs(of_p)) != 0:  # else none of the rows has won a column
             d = _distances(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i, j, n, m, channels, METRIC, CHUNK, ACC, PRECISION)
-            slope = tl.exp(_log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, at, i < n)) * of_p[:, None]
+            slope = tl.exp(_log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, row)) * of_p[:, None]
             if MATCHED:
-                of_q = tl.load(factors_ptr + tl.cast(samples, tl.int64) * n + at, mask=i < n, other=0.0)
-                winner = tl.load(winner_ptr + sample * m + j, mask=j < m, other=-1)
-                q = tl.exp(tl.load(strength_ptr + sample * m + j, mask=j < m, other=0.0))
-                slope -= tl.where(winner[None, :] == i[:, None], of_q[:, None] * q[None, :], 0)
-            at_nearest = tl.load(factors_ptr + 2 * tl.cast(samples, tl.int64) * n + at, mask=i < n, other=0.0)
-            nearest = tl.load(nearest_ptr + at, mask=i < n, other=-1)
-            slope = tl.where(nearest[:, None] == j[None, :], at_nearest[:, None], slope)
-            slope = tl.where((i < n)[:, None] & (j < m)[None, :], slope, 0)
+                q = tl.load(of_q_ptr + row)[:, None] * tl.exp(tl.load(strength_ptr + column))[None, :]
+                slope -= tl.where(tl.load(winner_ptr + column)[None, :] == i[:, None], q, 0)
+            at_nearest = tl.load(nearest_ptr + row)[:, None] == j[None, :]
+            slope = tl.where(at_nearest, tl.load(at_nearest_ptr + row)[:, None], slope)
             if not OF_X:
                 slope = tl.trans(slope)
+            slope = tl.where((other < other_count)[None, :], slope, 0)
+            other = tl.minimum(other, other_count - 1)
             if METRIC == "l2":
-                points = _rows(other_ptr, other, other_count, first, channels, WIDTH)
+                points = tl.load(other_ptr + other[:, None] * channels + c[None, :])
                 products = tl.dot(slope, points, acc=products, input_precision=PRECISION, out_dtype=ACC)
                 sums += tl.sum(slope, axis=1)
             else:
                 for channel in range(channels):
-                    difference = _difference(own_ptr, other_ptr, own, other, own_count, other_count, channel)
-                    signed = tl.where(difference > 0, slope, tl.where(difference < 0, -slope, 0))
-                    place = grad_ptr + channel * tl.cast(own_count, tl.int64) + own
+                    a = tl.load(own_ptr + channel * own_count + own, mask=own < own_count, other=0.0)
+                    b = tl.load(other_ptr + channel * other_count + other)
+                    signed = tl.where(a[:, None] > b[None, :], slope, tl.where(a[:, None] < b[None, :], -slope, 0))
+                    place = grad_ptr + channel * own_count + own
                     total = tl.load(place, mask=own < own_count, other=0.0) + tl.sum(signed, axis=1)
                     tl.store(place, total, mask=own < own_count)
                 tl.debug_barrier()  # every thread of the program has stored before any loads again
     if METRIC == "l2":
-        products = 2 * (_rows(own_ptr, own, own_count, first, channels, WIDTH) * sums[:, None] - products)
-        c = first + tl.arange(0, WIDTH)
-        inside = (own < own_count)[:, None] & (c < channels)[None, :]
-        tl.store(grad_ptr + own.to(tl.int64)[:, None] * channels + c[None, :], products, mask=inside)
+        at = own[:, None] * channels + c[None, :]
+        inside = (own < own_count)[:, None]
+        tl.store(grad_ptr + at, 2 * (tl.load(own_ptr + at, mask=inside, other=0.0) * sums[:, None] - products), mask=inside)
 
 
 def unserved(x: Tensor, y: Tensor) -> str | None:
     """Why the kernels cannot serve these points, None if they can."""
-    return None if x.shape[-1] <= MOST_CHANNELS else f"needs at most {MOST_CHANNELS} channels, got {x.shape[-1]}"
+    channels, points = x.shape[-1], max(x.shape[-2], y.shape[-2])
+    if channels > MOST_CHANNELS:
+        return f"needs at most {MOST_CHANNELS} channels, got {channels}"
+    if points * _padded(channels) >= 2**31:  # offsets within a sample are of 32 bits
+        return f"needs samples of less than 2^31 numbers, got {points} points of {channels} channels"
+    return None
 
 
 def forward(
     x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(B, N, C), (B, M, C) contiguous, not empty -> similarity (B,), winner and strength (B, M), nearest (B, N), rows (4, B, N)."""
+    """(B, N, C), (B, M, C), not empty -> similarity (B,), winner and strength (B, M), nearest (B, N), rows (4, B, N)."""
     (batch, n, _), m = x.shape, y.shape[1]
-    points, constants = _laid_out(x, y, metric)
+    points, sizes, constants = _laid_out(x, y, metric)
     nearest = x.new_empty(batch, n, dtype=torch.int32)
-    rows = minimum, inverse, others, moment = x.new_empty(4, batch, n)
-    grid = (batch * triton.cdiv(n, BLOCK),)
-    _rows_kernel[grid](*points, nearest, minimum, inverse, others, moment, n, m, x.shape[2], bandwidth, eps, **constants)
+    rows = x.new_empty(4, batch, n)
+    minimum, inverse, others, moment = rows
+    _rows_kernel[(batch * triton.cdiv(n, BLOCK),)](
+        *points, nearest, *rows, *sizes, bandwidth, eps, BLOCK=BLOCK, **constants
+    )  # fmt: skip
     moment /= 1 + others
     log_sum = others.log1p_()
     columns = m if reduce == "target" else 0
     winner, strength = x.new_empty(batch, columns, dtype=torch.int32), x.new_empty(batch, columns)
     if reduce == "target":
-        grid = (batch * triton.cdiv(m, BLOCK),)
-        _columns_kernel[grid](*points, minimum, inverse, log_sum, winner, strength, n, m, x.shape[2], **constants)
+        _columns_kernel[(batch * triton.cdiv(m, BLOCK),)](
+            *points, minimum, inverse, log_sum, winner, strength, *sizes, BLOCK=BLOCK, **constants
+        )  # fmt: skip
     similarity = (strength if reduce == "target" else -log_sum).exp().mean(-1)
     return similarity, winner, strength, nearest, rows
 
@@ -327,29 +322,30 @@ def backward(
     reduce: str,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
-    """Gradients with respect to x and y, empty where not needed; all inputs contiguous and not empty."""
+    """Gradients with respect to x and y, empty where not needed."""
     (batch, n, channels), m = x.shape, y.shape[1]
-    points, constants = _laid_out(x, y, metric)
+    points, sizes, constants = _laid_out(x, y, metric)
     factors = _factors(grad / (m if reduce == "target" else n), winner, strength, nearest, rows, eps, reduce)
+    width = min(WIDTH, _padded(channels)) if metric == "l2" else 16  # "l1" adds up in memory, channel by channel
     grads = []
-    for of_x, z in ((True, x), (False, y)):
+    for of_x, z in ((True, points[0]), (False, points[1])):
         if not needs[0 if of_x else 1]:
-            grads.append(z.new_empty(0))
+            grads.append(x.new_empty(0))
             continue
-        # "l1" adds up in memory, channel by channel
-        slope = torch.empty_like(z) if metric == "l2" else z.new_zeros(batch, channels, z.shape[1])
-        width = max(16, min(WIDTH, triton.next_power_of_2(channels)))
-        parts = triton.cdiv(channels, width) if metric == "l2" else 1
-        _gradient_kernel[(batch * triton.cdiv(z.shape[1], BLOCK) * parts,)](
-            *points, winner, strength, nearest, *rows[:3], factors, slope, batch, n, m, channels,
-            OF_X=of_x, MATCHED=reduce == "target", WIDTH=width, **constants,
+        slope = torch.empty_like(z) if metric == "l2" else torch.zeros_like(z)
+        parts = z.shape[-1] // width if metric == "l2" else 1
+        _gradient_kernel[(batch * triton.cdiv(n if of_x else m, BLOCK) * parts,)](
+            *points, winner, strength, nearest, *rows[:3], *factors, slope, *sizes,
+            OF_X=of_x, MATCHED=reduce == "target", BLOCK=BLOCK, OTHERS=OTHERS, WIDTH=width, **constants,
         )  # fmt: skip
-        grads.append(slope if metric == "l2" else slope.mT.contiguous())
+        grads.append((slope[..., :channels] if metric == "l2" else slope.mT).contiguous())
     return tuple(grads)
 
 
-def _factors(share: Tensor, winner: Tensor, strength: Tensor, nearest: Tensor, rows: Tensor, eps: float, reduce: str) -> Tensor:
-    """What p and q are multiplied by in each row, and dL/dd at its nearest column: (3, B, N)."""
+def _factors(
+    share: Tensor, winner: Tensor, strength: Tensor, nearest: Tensor, rows: Tensor, eps: float, reduce: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What p and q are multiplied by in each row, and dL/dd at its nearest column, (B, N) each."""
     minimum, inverse, log_sum, mean = rows
     if reduce == "target":
         won, away, away_moment = torch.empty_like(rows[:3])
@@ -360,14 +356,23 @@ def _factors(share: Tensor, winner: Tensor, strength: Tensor, nearest: Tensor, r
     else:  # the match is the nearest column, whose p is 1 / sum
         won, away, away_moment = torch.exp(-log_sum), 0, 0
     scale = share.unsqueeze(-1) * inverse
-    others = -won * torch.expm1(-log_sum) - away  # sums of E and of E t over the other columns
+    others = -won * torch.expm1(-log_sum) - away  # the sum of E over the other columns, and of E t over floor
     pull = (won * mean - away_moment) / (minimum + eps)
-    return torch.stack([scale * won, scale, -scale * (others + pull)])
+    return scale * won, scale, -scale * (others + pull)
 
 
-def _laid_out(x: Tensor, y: Tensor, metric: str) -> tuple[list[Tensor], dict[str, object]]:
-    """Points as the kernels read them and their squares, and the constants that all sweeps share."""
-    points = [x.mT.contiguous(), y.mT.contiguous(), x, y]  # "l1" looks at no squares
+def _padded(channels: int) -> int:
+    """Channels of the points that the kernels read: of whole chunks, so that no load is masked."""
+    return triton.cdiv(channels, WIDTH) * WIDTH if channels > WIDTH else max(16, triton.next_power_of_2(channels))
+
+
+def _laid_out(x: Tensor, y: Tensor, metric: str) -> tuple[list[Tensor], tuple[int, int, int], dict[str, object]]:
+    """Points as the kernels read them and their squares, N, M and channels, and the constants that all sweeps share."""
     if metric == "l2":
-        points = [x, y, x.square().sum(-1), y.square().sum(-1)]
-    return points, {"METRIC": metric, "BLOCK": BLOCK, "CHUNK": CHUNK, "ACC": accumulator(x), "PRECISION": precision(x)}
+        pad = 0, _padded(x.shape[-1]) - x.shape[-1]
+        x, y = (torch.nn.functional.pad(z, pad).contiguous() for z in (x, y))
+        points, channels = [x, y, x.square().sum(-1), y.square().sum(-1)], x.shape[-1]
+    else:  # looks at no squares
+        points, channels = [x.mT.contiguous(), y.mT.contiguous(), x, y], x.shape[-1]
+    constants = {"METRIC": metric, "CHUNK": CHUNK, "ACC": accumulator(x), "PRECISION": precision(x), "num_warps": WARPS[metric]}
+    return points, (x.shape[1], y.shape[1], channels), constants

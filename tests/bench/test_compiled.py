@@ -13,6 +13,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
 from bench.compiled import SHARED_LIMIT, TARGETS, compile_kernel, kernels
 
 PRODUCTS = ("soft forward", "soft backward", "joint forward", "joint backward")
+PRODUCTS += ("context. l2 rows", "context. l2 cols", "context. l2 dx", "context. l2 dy")
 
 
 @pytest.mark.parametrize("target", list(TARGETS))
