@@ -82,7 +82,7 @@ def _contextual(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
     table: dict[str, tuple[Any, dict[str, Any], int]] = {}
     for metric, warps in contextual.WARPS.items():
         shared = {"METRIC": metric, "BLOCK": contextual.BLOCK, "CHUNK": contextual.CHUNK, "ACC": tl.float32, "PRECISION": precision}
-        gradient = {"MATCHED": True, "OTHERS": contextual.OTHERS, "WIDTH": contextual.WIDTH, **shared}
+        gradient = {"MATCHED": True, "OTHERS": contextual.OTHERS[metric], "WIDTH": contextual.WIDTH, **shared}
         table |= {
             f"context. {metric} rows": (contextual._rows_kernel, {"BANDWIDTH": 0.5, "EPS": 1e-5, **shared}, warps),
             f"context. {metric} cols": (contextual._columns_kernel, shared, warps),

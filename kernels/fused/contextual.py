@@ -20,10 +20,10 @@ from torch import Tensor
 
 from .axis import accumulator, precision
 
-#: points that a program owns and, in a gradient, that it takes at a time; channels of a product, and of a gradient that it owns
-BLOCK, OTHERS, CHUNK, WIDTH = 64, 32, 16, 64
-#: by metric; the accumulators of products want more registers each than differences do
-WARPS = {"l2": 4, "l1": 8}
+#: points that a program owns, channels of a product, and channels of a gradient that a program owns
+BLOCK, CHUNK, WIDTH = 64, 16, 64
+#: by metric: warps of a program, and points that a gradient takes at a time; the most for which nothing spills
+WARPS, OTHERS = {"l2": 4, "l1": 8}, {"l2": 32, "l1": 16}
 #: gradients of WIDTH channels at a time make every distance C / WIDTH times
 MOST_CHANNELS = 1024
 
@@ -336,7 +336,7 @@ def backward(
         parts = z.shape[-1] // width if metric == "l2" else 1
         _gradient_kernel[(batch * triton.cdiv(n if of_x else m, BLOCK) * parts,)](
             *points, winner, strength, nearest, *rows[:3], *factors, slope, *sizes,
-            OF_X=of_x, MATCHED=reduce == "target", BLOCK=BLOCK, OTHERS=OTHERS, WIDTH=width, **constants,
+            OF_X=of_x, MATCHED=reduce == "target", BLOCK=BLOCK, OTHERS=OTHERS[metric], WIDTH=width, **constants,
         )  # fmt: skip
         grads.append((slope[..., :channels] if metric == "l2" else slope.mT).contiguous())
     return tuple(grads)

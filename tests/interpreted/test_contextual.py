@@ -25,7 +25,7 @@ KINDS = list(itertools.product(("cosine", "l2", "l1"), ("target", "source")))
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks for a few dozen points; what is left unwritten is NaN."""
-    for name, value in (("BLOCK", 16), ("OTHERS", 8), ("WIDTH", 16)):
+    for name, value in (("BLOCK", 16), ("OTHERS", {"l2": 8, "l1": 8}), ("WIDTH", 16)):
         monkeypatch.setattr(FUSED, name, value)
 
     def poison(made: Tensor) -> Tensor:
