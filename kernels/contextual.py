@@ -325,6 +325,20 @@ def contextual_similarity(
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
     """
     x, y = _point_sets(x, y)
+    check_options(bandwidth, eps, distance, center, reduce)
+    backend = arguments.choose_backend(backend, x, lambda: _fused().unserved(x, y))
+    with torch.autocast(x.device.type, enabled=False):
+        if backend == "reference":
+            return reference.contextual_similarity(x, y, bandwidth, eps, distance, center, reduce)
+        arguments.plain_autograd_only(x, y)
+        batch = x.shape[:-2]
+        x, y = _centered(x, y, distance, center)
+        x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
+        return _op(x, y, float(bandwidth), float(eps), distance, reduce, backend if batch.numel() else "torch")[0].view(batch)
+
+
+def check_options(bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> None:
+    """ValueError where one of these options of `contextual_similarity` is bad."""
     for name, value, least in (("bandwidth", bandwidth, 0.0), ("eps", eps, 1e-12)):
         if not isinstance(value, (int, float)) or not (value > 0 and least <= value < math.inf):
             raise ValueError(f"{name} must be a finite number {f'of at least {least:g}' if least else 'above 0'}, got {value!r}")
@@ -335,15 +349,6 @@ def contextual_similarity(
     ):
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
-    backend = arguments.choose_backend(backend, x, lambda: _fused().unserved(x, y))
-    with torch.autocast(x.device.type, enabled=False):
-        if backend == "reference":
-            return reference.contextual_similarity(x, y, bandwidth, eps, distance, center, reduce)
-        arguments.plain_autograd_only(x, y)
-        batch = x.shape[:-2]
-        x, y = _centered(x, y, distance, center)
-        x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
-        return _op(x, y, float(bandwidth), float(eps), distance, reduce, backend if batch.numel() else "torch")[0].view(batch)
 
 
 def _centered(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tensor, Tensor]:
