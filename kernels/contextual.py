@@ -36,6 +36,7 @@ from torch import Tensor
 
 from . import arguments
 from . import reference_contextual as reference
+from .directions import half_directions
 from .registration import once_differentiable, operator
 
 #: distances made at a time: on a CPU a block and its affinities stay in the cache, on a GPU they fill the device
@@ -74,7 +75,8 @@ class _Block:
 
 
 def _squares(points: Tensor) -> Tensor:
-    return points.square().sum(-1)
+    """|points|^2, (B, N, C) -> (B, N), some at a time: those of every channel would be as many numbers as the points."""
+    return torch.cat([some.square().sum(-1) for some in points.split(256, 1)], 1)
 
 
 def _forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, Tensor]:
@@ -155,11 +157,11 @@ def _l1_gradient(slope: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 @operator("contextual_similarity")
 def _op(
-    x: Tensor, y: Tensor, bandwidth: float, eps: float, distance: str, reduce: str, backend: str
+    x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str, backend: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The similarity and what the backward pass needs: winner, and of backend "triton" strength, nearest and rows."""
+    x, y = arguments.contiguous(x, y)
     finite = _finite(x) & _finite(y)
-    (x, y), metric = _points(x, y, distance)
     if backend == "triton":
         similarity, *kept = _fused().forward(x, y, bandwidth, eps, metric, reduce)
     else:
@@ -179,46 +181,21 @@ def _op_backward(
     rows: Tensor,
     bandwidth: float,
     eps: float,
-    distance: str,
+    metric: str,
     reduce: str,
     backend: str,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor]:
-    points, metric = _points(x, y, distance)
-    grad = grad.contiguous()
+    grad, x, y = arguments.contiguous(grad, x, y)
     if backend == "triton":
-        grads = _fused().backward(grad, *points, winner, strength, nearest, rows, eps, metric, reduce, needs)
+        grads = _fused().backward(grad, x, y, winner, strength, nearest, rows, eps, metric, reduce, needs)
     else:
-        grads = _backward(grad, *points, winner, bandwidth, eps, metric, reduce, needs)
+        grads = _backward(grad, x, y, winner, bandwidth, eps, metric, reduce, needs)
     bad = ~(_finite(x) & _finite(y)).view(-1, 1, 1)
-    for z, half, slope, need in zip((x, y), points, grads, needs):
-        if need and distance == "cosine":
-            _through_halves(z, half, slope)
+    for slope, need in zip(grads, needs):
         if need:
             slope.masked_fill_(bad, torch.nan)
     return grads
-
-
-def _points(x: Tensor, y: Tensor, distance: str) -> tuple[list[Tensor], str]:
-    """Contiguous points and the metric, "l2" or "l1", whose distances of them are those asked for of x and y."""
-    if distance == "cosine":
-        return [_halves(x), _halves(y)], "l2"
-    return arguments.contiguous(x, y), distance
-
-
-def _halves(vectors: Tensor) -> Tensor:
-    """Vectors of length 1/2 in the directions of `vectors` (B, N, C), contiguous; a zero vector gets that of (1, ..., 1)."""
-    vectors = vectors.contiguous()
-    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    halves = vectors / (2 * length)
-    return halves.masked_fill_(length == 0, 0.5 / math.sqrt(vectors.shape[-1]))
-
-
-def _through_halves(vectors: Tensor, halves: Tensor, slope: Tensor) -> None:
-    """The gradient with respect to `vectors`, from and in place of that with respect to `halves`: its part across them."""
-    along = 4 * torch.linalg.vecdot(slope, halves).unsqueeze(-1)
-    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    slope.addcmul_(along, halves, value=-1).div_(2 * length).masked_fill_(length == 0, 0)
 
 
 def _finite(points: Tensor) -> Tensor:
@@ -247,7 +224,7 @@ def _fused() -> ModuleType:
 
 @_op.register_fake
 def _(
-    x: Tensor, y: Tensor, bandwidth: float, eps: float, distance: str, reduce: str, backend: str
+    x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str, backend: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return x.new_empty(x.shape[0]), *_kept(x, y, reduce, backend)
 
@@ -263,7 +240,7 @@ def _(
     rows: Tensor,
     bandwidth: float,
     eps: float,
-    distance: str,
+    metric: str,
     reduce: str,
     backend: str,
     needs: list[bool],
@@ -332,9 +309,9 @@ def contextual_similarity(
             return reference.contextual_similarity(x, y, bandwidth, eps, distance, center, reduce)
         arguments.plain_autograd_only(x, y)
         batch = x.shape[:-2]
-        x, y = _centered(x, y, distance, center)
+        x, y, metric = _comparable(x, y, distance, center)
         x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
-        return _op(x, y, float(bandwidth), float(eps), distance, reduce, backend if batch.numel() else "torch")[0].view(batch)
+        return _op(x, y, float(bandwidth), float(eps), metric, reduce, backend if batch.numel() else "torch")[0].view(batch)
 
 
 def check_options(bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> None:
@@ -351,14 +328,16 @@ def check_options(bandwidth: float, eps: float, distance: str, center: str, redu
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-def _centered(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tensor, Tensor]:
-    """Points from the origin that directions are taken from, or that distances are rounded least from."""
+def _comparable(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tensor, Tensor, str]:
+    """Points and the metric, "l2" or "l1", whose distances of them are those asked for of x and y."""
+    if distance == "cosine":
+        if center != "none":
+            x, y = (reference.from_mean(z, reference.mean_of(y, center)) for z in (x, y))
+        return half_directions(x), half_directions(y), "l2"
     if distance == "l2":  # does not depend on the origin, but the rounding of |x|^2 + |y|^2 - 2 xy does
         origin = y.detach().mean(-2, keepdim=True)
-        return x - origin, y - origin
-    if distance == "l1" or center == "none":
-        return x, y
-    return tuple(reference.from_mean(z, reference.mean_of(y, center)) for z in (x, y))
+        x, y = x - origin, y - origin
+    return x, y, distance
 
 
 def _point_sets(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,8 @@ Differentiable by autograd alone, any number of times, float32 or float64; memor
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,13 +39,15 @@ def directions(x: Tensor, y: Tensor, center: str) -> tuple[Tensor, Tensor]:
 
 def mean_of(y: Tensor, center: str) -> Tensor:
     """Over everything but the channels ("batch"), or over the points of each sample ("sample")."""
-    return y.mean(tuple(range(y.dim() - 1)) if center == "batch" else -2, keepdim=True)
+    over = tuple(range(y.dim() - 1)) if center == "batch" else (-2,)
+    # on the way back a sum and, below, an addition make no tensors of the size of y, which a mean and a subtraction would
+    return y.sum(over, keepdim=True) / math.prod(y.shape[dim] for dim in over)
 
 
 def from_mean(points: Tensor, mean: Tensor) -> Tensor:
     """Vectors from the mean to the points; zero, with zero gradient, where what is left is the rounding of mean and difference,
     so that equal points do not point wherever errors do."""
-    vectors = points - mean
+    vectors = points + -mean
     length, size = (torch.linalg.vector_norm(z.detach(), dim=-1, keepdim=True) for z in (vectors, mean))
     return vectors.masked_fill(length / size <= 16 * torch.finfo(points.dtype).eps, 0)
 
