@@ -332,7 +332,8 @@ def _comparable(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tenso
     """Points and the metric, "l2" or "l1", whose distances of them are those asked for of x and y."""
     if distance == "cosine":
         if center != "none":
-            x, y = (reference.from_mean(z, reference.mean_of(y, center)) for z in (x, y))
+            mean = reference.mean_of(y, center)
+            x, y = reference.from_mean(x, mean), reference.from_mean(y, mean)
         return half_directions(x), half_directions(y), "l2"
     if distance == "l2":  # does not depend on the origin, but the rounding of |x|^2 + |y|^2 - 2 xy does
         origin = y.detach().mean(-2, keepdim=True)

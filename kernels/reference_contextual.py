@@ -6,8 +6,6 @@ Differentiable by autograd alone, any number of times, float32 or float64; memor
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -39,9 +37,10 @@ def directions(x: Tensor, y: Tensor, center: str) -> tuple[Tensor, Tensor]:
 
 def mean_of(y: Tensor, center: str) -> Tensor:
     """Over everything but the channels ("batch"), or over the points of each sample ("sample")."""
-    over = tuple(range(y.dim() - 1)) if center == "batch" else (-2,)
     # on the way back a sum and, below, an addition make no tensors of the size of y, which a mean and a subtraction would
-    return y.sum(over, keepdim=True) / math.prod(y.shape[dim] for dim in over)
+    if center == "sample":
+        return y.sum(-2, keepdim=True) / y.shape[-2]
+    return y.sum(tuple(range(y.dim() - 1)), keepdim=True) / y.shape[:-1].numel()
 
 
 def from_mean(points: Tensor, mean: Tensor) -> Tensor:
