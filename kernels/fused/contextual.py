@@ -5,10 +5,12 @@
     matches     a program owns a block of rows and walks over the columns' winners, without distances: sums of q
     gradient    a program owns a block of rows (of columns) and some channels, and walks over the columns (rows): E times points
 
-Programs write what they own, once: no atomics, every sum in a fixed order, and no grid depends on data. Squared distances are
-|x|^2 + |y|^2 - 2 x y with the product on the matrix unit, in chunks of channels. A row's distribution is kept as its minimum m,
-1 / s, log sum exp and mean t. Sums leave out the nearest column, whose numerator is 1: what a row that is sure of its neighbour
-gives to the others would vanish in the rounding of 1.
+Programs write what they own: no atomics, every sum in a fixed order, and no grid depends on data. Squared distances are
+|x|^2 + |y|^2 - 2 x y with the product on the matrix unit, in chunks of channels; the gradient of "l1" adds up in memory, channel by
+channel, where only its own program writes.
+
+A row's distribution is kept as its minimum m, 1 / s, log sum exp and mean t. Sums leave out the nearest column, whose numerator is
+1: what a row that is sure of its neighbour gives to the others would vanish in the rounding of 1.
 """
 
 from __future__ import annotations
@@ -222,7 +224,7 @@ def _gradient_kernel(
     ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    parts = channels // WIDTH if METRIC == "l2" else 1
+    parts = tl.cdiv(channels, WIDTH) if METRIC == "l2" else 1
     own_count = n if OF_X else m
     other_count = m if OF_X else n
     blocks = tl.cdiv(own_count, BLOCK)
@@ -257,7 +259,7 @@ def _gradient_kernel(
             slope = tl.where((other < other_count)[None, :], slope, 0)
             other = tl.minimum(other, other_count - 1)
             if METRIC == "l2":
-                points = tl.load(other_ptr + other[:, None] * channels + c[None, :])
+                points = tl.load(other_ptr + other[:, None] * channels + c[None, :], mask=(c < channels)[None, :], other=0.0)
                 products = tl.dot(slope, points, acc=products, input_precision=PRECISION, out_dtype=ACC)
                 sums += tl.sum(slope, axis=1)
             else:
@@ -271,7 +273,7 @@ def _gradient_kernel(
                 tl.debug_barrier()  # every thread of the program has stored before any loads again
     if METRIC == "l2":
         at = own[:, None] * channels + c[None, :]
-        inside = (own < own_count)[:, None]
+        inside = (own < own_count)[:, None] & (c < channels)[None, :]
         tl.store(grad_ptr + at, 2 * (tl.load(own_ptr + at, mask=inside, other=0.0) * sums[:, None] - products), mask=inside)
 
 
@@ -326,14 +328,14 @@ def backward(
     (batch, n, channels), m = x.shape, y.shape[1]
     points, sizes, constants = _laid_out(x, y, metric)
     factors = _factors(grad / (m if reduce == "target" else n), winner, strength, nearest, rows, eps, reduce)
-    width = min(WIDTH, _padded(channels)) if metric == "l2" else 16  # "l1" adds up in memory, channel by channel
+    width = min(WIDTH, triton.next_power_of_2(_padded(channels)))
     grads = []
     for of_x, z in ((True, points[0]), (False, points[1])):
         if not needs[0 if of_x else 1]:
             grads.append(x.new_empty(0))
             continue
         slope = torch.empty_like(z) if metric == "l2" else torch.zeros_like(z)
-        parts = z.shape[-1] // width if metric == "l2" else 1
+        parts = triton.cdiv(z.shape[-1], width) if metric == "l2" else 1
         _gradient_kernel[(batch * triton.cdiv(n if of_x else m, BLOCK) * parts,)](
             *points, winner, strength, nearest, *rows[:3], *factors, slope, *sizes,
             OF_X=of_x, MATCHED=reduce == "target", BLOCK=BLOCK, OTHERS=OTHERS[metric], WIDTH=width, **constants,
@@ -362,8 +364,8 @@ def _factors(
 
 
 def _padded(channels: int) -> int:
-    """Channels of the points that the kernels read: of whole chunks, so that no load is masked."""
-    return triton.cdiv(channels, WIDTH) * WIDTH if channels > WIDTH else max(16, triton.next_power_of_2(channels))
+    """Channels of the points that the kernels read: whole chunks, so that distances load without masks."""
+    return triton.cdiv(channels, CHUNK) * CHUNK
 
 
 def _laid_out(x: Tensor, y: Tensor, metric: str) -> tuple[list[Tensor], tuple[int, int, int], dict[str, object]]:
