@@ -13,6 +13,7 @@ bins is stored. Functions are differentiable once (`backend="reference"` any num
 """
 
 from .bins import Bins
+from .contextual import contextual_similarity
 from .emd import emd, squared_emd
 from .histogram import soft_histogram
 from .histogram_emd import histogram_emd
@@ -22,6 +23,7 @@ from .mutual_information import MutualInformation, mutual_information
 __all__ = [
     "Bins",
     "MutualInformation",
+    "contextual_similarity",
     "emd",
     "histogram_emd",
     "joint_histogram",

@@ -1,12 +1,16 @@
 """Losses as modules on images (B, C, H, W), for anyone's training loop. `hue` has Hue-Net's."""
 
+from .contextual import ContextualLoss, Patches, VGG19Features
 from .hue import AdversarialLoss, CircularEMDLoss, HueNetLoss, LossParts, MutualInformationLoss, SmoothnessLoss
 
 __all__ = [
     "AdversarialLoss",
     "CircularEMDLoss",
+    "ContextualLoss",
     "HueNetLoss",
     "LossParts",
     "MutualInformationLoss",
+    "Patches",
     "SmoothnessLoss",
+    "VGG19Features",
 ]
