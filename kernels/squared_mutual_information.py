@@ -1,0 +1,180 @@
+"""Relative squared-loss mutual information of paired samples (rSMI), the structure consistency of SCC (Guo et al. 2022, Eq. 4-7).
+
+    q_2a = K_a^2,  q_{2a+1} = K_a K_{a+1},     K_a(x) = exp(sign (x - mu_a)^2 / (2 sigma^2)),  centres mu_a equidistant
+    moments = means of q(x) q(y)', q(x), q(y), K(x), K(y),     rSMI = a small linear system in them, see rulsif.py
+    d rSMI / dx_n = 2/N K'(x_n) . (at_x - within_x K - UL (K . UL) + VL (K . VL)),     K = K(x_n),  L = K(y_n)
+
+with m x m matrices U, V, within_x and an m-vector at_x for each image; y as x with U' and V'. One pass over the samples forward, one
+backward. Only the samples and these 4 m^2 + 2 m numbers an image are kept for the backward pass.
+
+Everything but the samples and their gradients is float64: the ratio that is fitted, a sum of m^2 terms, is smaller than these by
+some 30 (sign=-1) to 1000 times (sign=1), and the ridge than H. An exponential in float64 costs 2 ns on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import arguments, reference
+from .registration import once_differentiable, operator
+from .rulsif import Estimator, Moments, Slopes, solve
+
+#: products of kernels made at a time: in the cache, or as many as keep a device busy (128 MB)
+BUDGETS = {"cpu": 1 << 16, "cuda": 1 << 24}
+
+
+def _pieces(x: Tensor, estimator: Estimator) -> Iterator[tuple[slice, slice]]:
+    """Cut samples (B, N) into pieces: several small rows or a part of a large one."""
+    (batch, samples), most = x.shape, max(BUDGETS[x.device.type] // (2 * estimator.centers), 1)
+    rows = max(most // samples, 1)
+    for first in range(0, batch, rows):
+        for start in range(0, samples, most):
+            yield slice(first, first + rows), slice(start, start + most)
+
+
+def _kernels(x: Tensor, y: Tensor, centers: Tensor, estimator: Estimator) -> tuple[Tensor, Tensor]:
+    """Distances from all centres and kernels there, of x and of y: 2 x (B, N) -> (2, B, m, N) float64."""
+    pair = torch.stack([x, y]).double().clamp_(*estimator.bounds)
+    distance = pair.unsqueeze(2) - centers.unsqueeze(1)
+    return distance, distance.square().mul_(estimator.rate).exp_()
+
+
+def _products(kernels: Tensor) -> Tensor:
+    """q and, last, ones, so that a product of two such tables also has the means of one factor: (..., m, N) -> (..., 2m, N)."""
+    *lead, m, samples = kernels.shape
+    products = kernels.new_empty(*lead, 2 * m, samples)
+    torch.mul(kernels, kernels, out=products[..., ::2, :])
+    torch.mul(kernels[..., :-1, :], kernels[..., 1:, :], out=products[..., 1:-1:2, :])
+    products[..., -1, :] = 1
+    return products
+
+
+def _moments(x: Tensor, y: Tensor, estimator: Estimator) -> Moments:
+    (batch, samples), m = x.shape, estimator.centers
+    table = x.new_zeros(batch, 2 * m, 2 * m, dtype=torch.float64)
+    kernels = x.new_zeros(2, batch, m, dtype=torch.float64)
+    centers = estimator.positions(table)
+    for piece in _pieces(x, estimator):
+        _, here = _kernels(x[piece], y[piece], centers, estimator)
+        of_x, of_y = _products(here)
+        table[piece[0]] += of_x @ of_y.mT
+        kernels[:, piece[0]] += here.sum(3)
+    table /= samples
+    kernels /= samples
+    return Moments(table[:, :-1, :-1], table[:, :-1, -1], table[:, -1, :-1], *kernels)
+
+
+def _backward(grad: Tensor, x: Tensor, y: Tensor, slopes: Slopes, estimator: Estimator, needs: list[bool]) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to x and y, empty where not needed."""
+    grad_x, grad_y = (x.new_empty(x.shape if need else 0) for need in needs)
+    scale = grad.double().unsqueeze(1) * (4 * estimator.rate / x.shape[1])
+    centers = estimator.positions(scale)
+    for piece in _pieces(x, estimator):
+        (to_x, to_y), (of_x, of_y) = _kernels(x[piece], y[piece], centers, estimator)
+        here, factor = Slopes(*(part[piece[0]] for part in slopes)), scale[piece[0]]
+        if needs[0]:
+            grad_x[piece] = factor * _slope(to_x, of_x, of_y, here.u, here.v, here.within_x, here.at_x)
+        if needs[1]:
+            grad_y[piece] = factor * _slope(to_y, of_y, of_x, here.u.mT, here.v.mT, here.within_y, here.at_y)
+    return grad_x, grad_y
+
+
+def _slope(distance: Tensor, own: Tensor, other: Tensor, u: Tensor, v: Tensor, within: Tensor, at: Tensor) -> Tensor:
+    """The gradient of every sample but for the factor 4 rate / N, (B, N): K'_a is 2 rate times the distance times K_a."""
+    inner = torch.baddbmm(at.unsqueeze(2), within, own, alpha=-1)
+    for matrix, minus in ((u, -1), (v, 1)):
+        along = matrix @ other
+        inner.addcmul_(along, torch.linalg.vecdot(own, along, dim=1).unsqueeze(1), value=minus)
+    return torch.linalg.vecdot(inner.mul_(own), distance, dim=1)
+
+
+@operator("squared_mutual_information")
+def _op(x: Tensor, y: Tensor, estimator: str, backend: str) -> tuple[Tensor, Tensor]:
+    """rSMI (B,) and, for the backward pass, the packed slopes."""
+    settings = Estimator.from_spec(estimator)
+    moments = _fused().moments if backend == "triton" and x.numel() else _moments
+    value, slopes = solve(moments(*arguments.contiguous(x, y), settings), settings)
+    return value.to(x.dtype), slopes.packed()
+
+
+@operator("squared_mutual_information_backward")
+def _op_backward(
+    grad: Tensor, x: Tensor, y: Tensor, slopes: Tensor, estimator: str, backend: str, needs: list[bool]
+) -> tuple[Tensor, Tensor]:
+    settings = Estimator.from_spec(estimator)
+    backward = _fused().backward if backend == "triton" and x.numel() else _backward
+    grads = backward(*arguments.contiguous(grad, x, y), Slopes.unpacked(slopes), settings, needs)
+    for slope, samples in zip(grads, (x, y)):
+        if slope.numel():
+            low, high = settings.bounds
+            slope.masked_fill_((samples < low) | (samples > high), 0)
+    return grads
+
+
+def _fused() -> ModuleType:
+    """The Triton kernels, imported when first used."""
+    from .fused import squared_mutual_information
+
+    return squared_mutual_information
+
+
+@_op.register_fake
+def _(x: Tensor, y: Tensor, estimator: str, backend: str) -> tuple[Tensor, Tensor]:
+    m = Estimator.from_spec(estimator).centers
+    return x.new_empty(x.shape[0]), x.new_empty(x.shape[0], 4 * m + 2, m, dtype=torch.float64)
+
+
+@_op_backward.register_fake
+def _(
+    grad: Tensor, x: Tensor, y: Tensor, slopes: Tensor, estimator: str, backend: str, needs: list[bool]
+) -> tuple[Tensor, Tensor]:
+    grad_x, grad_y = (x.new_empty(x.shape if need else 0) for need in needs)
+    return grad_x, grad_y
+
+
+def _setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    x, y, *ctx.plain = inputs
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(x, y, output[1])
+
+
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    needs = list(ctx.needs_input_grad[:2])
+    grads = _op_backward(grad, *ctx.saved_tensors, *ctx.plain, needs)
+    return *(g if need else None for g, need in zip(grads, needs)), None, None
+
+
+_op.register_autograd(_differentiate, setup_context=_setup_context)
+once_differentiable(_op_backward)
+
+
+def squared_mutual_information(
+    x: Tensor,
+    y: Tensor,
+    *,
+    centers: int = 9,
+    sigma: float = 1.0,
+    beta: float = 0.5,
+    ridge: float = 0.05,
+    sign: int = -1,
+    low: float = -1.0,
+    high: float = 1.0,
+    backend: str | None = None,
+) -> Tensor:
+    """TODO"""
+    estimator = Estimator(centers, sigma, beta, ridge, sign, low, high)
+    x, y = arguments.paired(x, y)
+    if not x.shape[-1]:
+        raise ValueError(f"x must have at least one sample on its last dimension, got {tuple(x.shape)}")
+    backend = arguments.choose_backend(backend, x, lambda: _fused().unserved(estimator, x.dtype))
+    if backend == "reference":
+        with torch.autocast(x.device.type, enabled=False):
+            return reference.squared_mutual_information(x, y, estimator)
+    arguments.plain_autograd_only(x, y)
+    value, _ = _op(arguments.rows(x), arguments.rows(y), estimator.spec, backend)
+    return value.view(x.shape[:-1])
