@@ -17,6 +17,7 @@ from .emd import emd, squared_emd
 from .histogram import soft_histogram
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
+from .squared_mutual_information import squared_mutual_information
 
 __all__ = [
     "Bins",
@@ -26,4 +27,5 @@ __all__ = [
     "mutual_information",
     "soft_histogram",
     "squared_emd",
+    "squared_mutual_information",
 ]

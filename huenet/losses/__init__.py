@@ -1,6 +1,7 @@
-"""Losses as modules on images (B, C, H, W), for anyone's training loop. `hue` has Hue-Net's."""
+"""Losses as modules on images (B, C, H, W), for anyone's training loop. `hue` has Hue-Net's, `structure` SCC's."""
 
 from .hue import AdversarialLoss, CircularEMDLoss, HueNetLoss, LossParts, MutualInformationLoss, SmoothnessLoss
+from .structure import StructureConsistencyLoss
 
 __all__ = [
     "AdversarialLoss",
@@ -9,4 +10,5 @@ __all__ = [
     "LossParts",
     "MutualInformationLoss",
     "SmoothnessLoss",
+    "StructureConsistencyLoss",
 ]

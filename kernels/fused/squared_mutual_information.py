@@ -1,14 +1,14 @@
 """Relative squared-loss mutual information: all moments of a pair of images by one matrix product, gradients by three small ones.
 
-Forward. Every moment is the mean of a product of a *feature* of x and one of y: q_0 to q_{2m-2}, K_0 to K_{m-1}, and 1, which are all
-exp2(rate_w (x - position_w)^2). A program takes a part of an image's samples and adds up features(x) features(y)', [WIDTH x WIDTH],
-on the matrix unit. The parts are then added in float64 and in a fixed order, and rulsif.py solves.
+Forward. Every moment is the mean of a product of a *feature* of x and one of y: q_0 to q_{2m-2}, K_0 to K_{m-1}, and 1, which are
+all exp2(rate_w (x - position_w)^2). A program takes a part of an image's samples and adds up features(x) features(y)',
+[WIDTH x WIDTH], on the matrix unit. The parts are then added in float64 and in a fixed order, and rulsif.py solves.
 
 Backward. A program takes a part of an image's samples of one side; the image's matrices stay on chip. Nothing of the size
 samples x centres is ever in memory, there are no atomics, and the host does not wait.
 
-float32 is enough for kernels that fall with distance. An error of H relative to its largest entries comes back relative to the ridge,
-so those that grow (sign=1), and tiny ridges, are computed in float64, as float64 samples are.
+float32 is enough for kernels that fall with distance. An error of H relative to its largest entries comes back relative to the
+ridge, so those that grow (sign=1), and tiny ridges, are computed in float64, as float64 samples are.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..rulsif import SINGLE, Estimator, Moments, Slopes
-from .axis import _upper, precision
+from .axis import precision, upper_part
 
 #: centres whose features a matrix product has room for
 MOST_CENTERS = 21
@@ -64,11 +64,11 @@ def make_grid(estimator: Estimator) -> Grid:
         CENTERS=m,
         WIDTH=max(32, triton.next_power_of_2(3 * m)),
         PADDED=max(16, triton.next_power_of_2(m)),
-        FIRST=_upper(first),
-        FIRST_LOW=first - _upper(first),
-        HALF=_upper(half),
-        HALF_LOW=half - _upper(half),
-        EXACT=all(_upper(first + n * half) == first + n * half for n in range(2 * m - 1)),
+        FIRST=upper_part(first),
+        FIRST_LOW=first - upper_part(first),
+        HALF=upper_part(half),
+        HALF_LOW=half - upper_part(half),
+        EXACT=all(upper_part(first + n * half) == first + n * half for n in range(2 * m - 1)),
         RATE=estimator.rate * math.log2(math.e),
         LOWEST=estimator.bounds[0],
         HIGHEST=estimator.bounds[1],
