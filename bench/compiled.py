@@ -20,7 +20,9 @@ from triton.compiler import ASTSource
 
 from huenet.kernels import Bins
 from huenet.kernels.fused import histogram, joint_histogram
+from huenet.kernels.fused import squared_mutual_information as rsmi
 from huenet.kernels.fused.axis import make_axis
+from huenet.kernels.rulsif import Estimator
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -73,7 +75,26 @@ def kernels(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
             4,
         ),
         "joint backward": (joint_histogram._backward_kernel, {**segments, **gradients}, 4),
+        **rsmi_kernels(precision),
     }
+
+
+def rsmi_kernels(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
+    """Those of rSMI, as in `kernels`, for 9 and, "wide", the most centres; "exact" in float64, as for sign=1."""
+    table: dict[str, tuple[Any, dict[str, Any], int]] = {}
+    wide = {"centers": rsmi.MOST_CENTERS}
+    cases = {"": {}, " wide": wide, " exact": {"sign": 1}, " exact wide": {**wide, "sign": 1}}
+    for name, options in cases.items():
+        estimator = Estimator(**options)
+        plan, grid = rsmi.schedule(estimator, torch.float32), rsmi.make_grid(estimator).frozen
+        shared = {"G": grid, "PART": rsmi.LONGEST, "ACC": plan.acc, "PRECISION": "ieee" if "exact" in name else precision}
+        table[f"rsmi moments{name}"] = rsmi._moments_kernel, {**shared, "BLOCK": plan.block}, plan.warps
+        table[f"rsmi backward{name}"] = (
+            rsmi._backward_kernel,
+            {**shared, "SIDE": 1, "BLOCK": plan.block_backward},
+            plan.warps_backward,
+        )
+    return table
 
 
 def compile_kernel(name: str, target: str) -> Compiled:
@@ -81,6 +102,8 @@ def compile_kernel(name: str, target: str) -> Compiled:
     nvidia = target.startswith("sm")
     function, constants, warps = kernels("tf32x3" if nvidia else "ieee")[name]
     signature = {argument: _type(argument, constants) for argument in function.arg_names}
+    if "exact" in name:
+        signature |= dict.fromkeys(signature.keys() & {"sums_ptr", "slopes_ptr", "scale_ptr"}, "*fp64")
     aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
     source = ASTSource(function, signature, constexprs=constants, attrs=aligned)
     built = triton.compile(source, target=TARGETS[target], options={"num_warps": warps})

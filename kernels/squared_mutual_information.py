@@ -169,7 +169,8 @@ def squared_mutual_information(
     It is the Pearson divergence of the product of marginals S from the mixture beta S + (1 - beta) Q with the joint density Q,
     E[(ratio - 1)^2], estimated by RuLSIF (Yamada et al. 2013): the ratio is fitted by centers x centers products of kernels.
     About 0 for independent samples (the estimate may be a little negative), the same for x and -x, and never infinite. What
-    dependent samples reach depends on how they are distributed: a photo against itself gives 0.15 to 0.3.
+    dependent samples reach depends on their distribution and the settings: a photo against itself gives 0.06 with the defaults,
+    0.2 with sign=1 or with ridge=0.001, and 0.4 with sigma=0.25 and ridge=0.01 (means of 20 aerial photos).
 
     Args:
         x, y: samples, (..., N) with the same N and leading dimensions that broadcast; floating. Half precision is computed and
@@ -181,9 +182,10 @@ def squared_mutual_information(
         beta: share of S in the mixture, between 0 and 1; what bounds the result.
         ridge: added to the diagonal of the system, positive. ValueError if it is so small, or with sign=1 sigma is, that float64
             cannot solve it: with the other defaults, below 6e-10, or with sign=1 for sigma below 0.6.
-        sign: -1, kernels exp(-(x - center)^2 / (2 sigma^2)), or 1, without the minus, as in the published code of SCC. Both span
-            the same functions up to a weight, and agree within a tenth; but kernels that grow make the system up to a hundred
-            times worse conditioned, so the Gaussian is the default. With 1, results are the published code's but for its rounding.
+        sign: -1, kernels exp(-(x - center)^2 / (2 sigma^2)), or 1, without the minus, as in the published code of SCC, whose
+            results it gives but for their rounding. Both span the same functions up to a weight. Kernels that grow make the
+            condition of the system up to a hundred times larger, so the Gaussian, which float32 can serve on a GPU, is the default.
+            The same ridge smooths it as much more: 0.001 with sign=-1 compares with the published 0.05 with sign=1.
         low, high: range of the centres. With sign=-1 samples outside, infinite ones too, are treated by the same formula; with
             sign=1, whose kernels would grow without bound, they count as the nearer end and have no gradient.
         backend: "torch" (in float64, any device, the default on a CPU), "triton" (fused kernels, at most 21 centers, the default

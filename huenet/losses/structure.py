@@ -17,10 +17,12 @@ from ..kernels.rulsif import Estimator
 class StructureConsistencyLoss(nn.Module):
     """Minus the mean over the batch of the dependence (rSMI) of translated values on source values at the same place and channel.
 
-    All C * H * W values of an image are the samples, as in the published code. The loss is in [1 - 1/beta, 1], by default
-    [-1, 1]: negative wherever the images depend on each other, about -0.2 for a good translation of a photo, 0 for unrelated
-    images. The arguments are those of `huenet.kernels.squared_mutual_information`; the defaults are the published ones but for
-    ``sign``, where -1 is a Gaussian and 1 the published code. For images in [0, 1], ``low=0.0, sigma=0.5`` is the same loss.
+    All C * H * W values of an image are the samples, and the defaults are those of the published code, to which the authors'
+    weights belong: with ``sign=-1``, Gaussian kernels, take ``ridge=0.001`` instead. The arguments are explained in
+    `huenet.kernels.squared_mutual_information`. For images in [0, 1], ``low=0.0, sigma=0.5`` is the same loss.
+
+    The loss is in [1 - 1/beta, 1], by default [-1, 1]: negative where the images depend on each other, 0 for unrelated ones. A
+    photo recoloured continuously has about -0.2; where few colours are left, as in maps, -0.01 is a lot.
     """
 
     def __init__(
@@ -30,7 +32,7 @@ class StructureConsistencyLoss(nn.Module):
         *,
         beta: float = 0.5,
         ridge: float = 0.05,
-        sign: int = -1,
+        sign: int = 1,
         low: float = -1.0,
         high: float = 1.0,
         backend: str | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.published_rsmi import published_rsmi
 from huenet.kernels import squared_mutual_information
 from huenet.losses import StructureConsistencyLoss
 
@@ -15,17 +16,24 @@ def _images(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> t
 
 def test_is_minus_the_mean_over_images_of_pooled_channels() -> None:
     source, translated = _images(2, 3, 8, 6), _images(2, 3, 8, 6, seed=1)
-    expected = -sum(squared_mutual_information(a.reshape(-1), b.reshape(-1)) for a, b in zip(source, translated)) / 2
+    rsmi = [squared_mutual_information(a.reshape(-1), b.reshape(-1), sign=1) for a, b in zip(source, translated)]
+    expected = -sum(rsmi) / 2
     assert StructureConsistencyLoss()(source, translated).item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+def test_defaults_are_the_published_code() -> None:
+    source, translated = _images(2, 3, 8, 6), _images(2, 3, 8, 6, seed=1)
+    expected = -published_rsmi(source.flatten(1), translated.flatten(1)).mean()
+    assert StructureConsistencyLoss()(source, translated).item() == pytest.approx(expected.item(), abs=1e-10)
 
 
 def test_settings_reach_the_operator() -> None:
     source, translated = _images(1, 1, 8, 6), _images(1, 1, 8, 6, seed=1)
-    settings = {"beta": 0.3, "ridge": 0.02, "sign": 1, "low": -1.5, "high": 1.2}
+    settings = {"beta": 0.3, "ridge": 0.02, "sign": -1, "low": -1.5, "high": 1.2}
     expected = squared_mutual_information(source.flatten(1), translated.flatten(1), centers=5, sigma=1.3, **settings)
     loss = StructureConsistencyLoss(5, 1.3, **settings)
     assert loss(source, translated) == -expected.mean()
-    assert "centers=5" in repr(loss) and "sign=1" in repr(loss)
+    assert "centers=5" in repr(loss) and "sign=-1" in repr(loss)
     assert StructureConsistencyLoss(backend="reference")(source, translated).item() == pytest.approx(
         StructureConsistencyLoss()(source, translated).item(), abs=1e-12
     )

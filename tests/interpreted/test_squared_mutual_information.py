@@ -147,5 +147,5 @@ def test_gradcheck_and_opcheck():
 def test_what_it_cannot_serve_is_said():
     with pytest.raises(ValueError, match="backend 'triton' needs at most 21 centers, got 22"):
         squared_mutual_information(torch.rand(9), torch.rand(9), centers=22, backend="triton")
-    with pytest.raises(ValueError, match="backend 'triton' needs low and high .* and sigma from"):
+    with pytest.raises(ValueError, match=r"backend 'triton' needs low and high .* and sigma from"):
         squared_mutual_information(torch.rand(9), torch.rand(9), sigma=1e-9, backend="triton")

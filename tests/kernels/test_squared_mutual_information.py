@@ -1,8 +1,8 @@
-"""rSMI against its definition over all pairs of samples, the dense reference and the published code, on images that break the latter.
+"""rSMI against its definition over all pairs of samples, the dense reference, and the published code on images that break it.
 
 Tolerances. `exact`: rounding of float64 moments comes back times the largest eigenvalue of the system over the ridge, of which
-`Estimator.log_condition` is a bound, and a few times over in alpha and v. SINGLE: the default backend computes in float64 whatever the
-samples' dtype, so float32 results and gradients are rounded once.
+`Estimator.log_condition` is a bound, and a few times over in alpha and v. SINGLE: the default backend computes in float64 whatever
+the samples' dtype, so float32 results and gradients are rounded once.
 """
 
 from __future__ import annotations
@@ -293,7 +293,7 @@ def test_derivatives_that_are_not_there_raise():
     (slope,) = torch.autograd.grad(squared_mutual_information(leaf, y), leaf, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiable once only"):
         torch.autograd.grad(slope.sum(), leaf)
-    with pytest.raises(RuntimeError, match="torch.func transforms are not supported"):
+    with pytest.raises(RuntimeError, match=r"torch\.func transforms are not supported"):
         torch.func.grad(lambda x: squared_mutual_information(x, y))(x)
     assert torch.func.grad(lambda x: squared_mutual_information(x, y, backend="reference"))(x).any()
 
@@ -310,7 +310,7 @@ def test_derivatives_that_are_not_there_raise():
         ({"ridge": 1e-12}, ValueError, r"ridge must be at least 5\.9e-10 for these kernels.*, got 1e-12"),
         ({"sign": 1, "sigma": 0.3}, ValueError, "a larger sigma serves too"),
         ({"sign": 1, "sigma": 1e-3}, ValueError, "ridge must be at least beyond any number"),
-        ({"sign": 0}, ValueError, "sign must be -1 .* or 1 .*, got 0"),
+        ({"sign": 0}, ValueError, r"sign must be -1 .* or 1 .*, got 0"),
         ({"low": 1.0}, ValueError, r"low must be below high, .* got low=1\.0, high=1\.0"),
         ({"high": math.inf}, ValueError, "high must be finite, got inf"),
         ({"backend": "fast"}, ValueError, "backend must be"),
