@@ -39,8 +39,8 @@ from torch import Tensor
 CONDITION = 2.0**37
 #: up to this condition moments and gradients may be formed in float32
 SINGLE = 2.0**14
-#: cells of H that are factored at a time: 32 MB of float64, or 1 GB on a device
-CELLS = {"cpu": 1 << 22, "cuda": 1 << 27}
+#: cells of H that are factored at a time: 32 MB of float64, or 256 MB on a device
+CELLS = {"cpu": 1 << 22, "cuda": 1 << 25}
 
 
 @dataclass(frozen=True)

@@ -109,9 +109,9 @@ def _op_backward(
     settings = Estimator.from_spec(estimator)
     backward = _fused().backward if backend == "triton" and x.numel() else _backward
     grads = backward(*arguments.contiguous(grad, x, y), Slopes.unpacked(slopes), settings, needs)
+    low, high = settings.bounds
     for slope, samples in zip(grads, (x, y)):
-        if slope.numel():
-            low, high = settings.bounds
+        if slope.numel() and settings.sign == 1:  # the others' kernels are zero there, and so is the gradient
             slope.masked_fill_((samples < low) | (samples > high), 0)
     return grads
 
