@@ -19,6 +19,7 @@ from .histogram import soft_histogram
 from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
+from .squared_mutual_information import squared_mutual_information
 
 __all__ = [
     "Bins",
@@ -30,4 +31,5 @@ __all__ = [
     "mutual_information",
     "soft_histogram",
     "squared_emd",
+    "squared_mutual_information",
 ]

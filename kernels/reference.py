@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .bins import Bins
+from .rulsif import Estimator
 
 
 def responses(x: Tensor, bins: Bins) -> Tensor:
@@ -79,3 +80,19 @@ def _shifted_cdf_differences(p: Tensor, q: Tensor, circular: bool) -> Tensor:
     shifts = torch.arange(count if circular else 1, device=p.device)
     index = (shifts.unsqueeze(-1) + torch.arange(count, device=p.device)) % count
     return (p - q)[..., index].cumsum(-1)
+
+
+def squared_mutual_information(x: Tensor, y: Tensor, estimator: Estimator) -> Tensor:
+    """(..., N), (..., N) -> (...): relative squared-loss mutual information by RuLSIF (Guo et al. 2022, Eq. 5-7), with a solve."""
+    m, samples = estimator.centers, x.shape[-1]
+    centers = estimator.positions(x)
+    kernel_x, kernel_y = (
+        torch.exp(estimator.rate * (z.clamp(*estimator.bounds).unsqueeze(-2) - centers.unsqueeze(-1)).square()) for z in (x, y)
+    )
+    k, l = kernel_x.repeat_interleave(m, -2), torch.cat([kernel_y] * m, -2)  # (..., m * m, N)  # noqa: E741
+    both = k * l
+    gram = estimator.beta * (k @ k.mT) * (l @ l.mT) / samples**2 + (1 - estimator.beta) * (both @ both.mT) / samples
+    h = (k.mean(-1) * l.mean(-1)).unsqueeze(-1)
+    ridge = estimator.ridge * torch.eye(m * m, dtype=x.dtype, device=x.device)
+    alpha = torch.linalg.solve(gram + ridge, h)
+    return (2 * alpha.mT @ h - alpha.mT @ gram @ alpha - 1).squeeze((-2, -1))

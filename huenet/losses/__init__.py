@@ -1,7 +1,8 @@
-"""Losses as modules on images (B, C, H, W), for anyone's training loop. `hue` has Hue-Net's."""
+"""Losses as modules on images (B, C, H, W), for anyone's training loop. `hue` has Hue-Net's, `structure` SCC's."""
 
 from .contextual import ContextualLoss, Patches, VGG19Features
 from .hue import AdversarialLoss, CircularEMDLoss, HueNetLoss, LossParts, MutualInformationLoss, SmoothnessLoss
+from .structure import StructureConsistencyLoss
 
 __all__ = [
     "AdversarialLoss",
@@ -12,5 +13,6 @@ __all__ = [
     "MutualInformationLoss",
     "Patches",
     "SmoothnessLoss",
+    "StructureConsistencyLoss",
     "VGG19Features",
 ]

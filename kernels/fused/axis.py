@@ -95,7 +95,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     rounded = torch.tensor(factor, dtype=dtype).item()
     tiles = triton.cdiv(bins.count, TILE)
     scale, offset, rate = bins.scale, -bins.low * bins.scale, math.log2(math.e) / width
-    coarse_rate = _upper(rate) if dtype == torch.float32 else rate
+    coarse_rate = upper_part(rate) if dtype == torch.float32 else rate
     coarse_offset = round(offset * 256) / 256  # a tile's centre can be subtracted from it without rounding
     return Axis(
         COUNT=int(bins.count),
@@ -104,8 +104,8 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         RADIUS=radius,
         TILES=tiles,
         SLOTS=tiles + (2 if bins.boundary == "reflect" else 0),
-        SCALE=_upper(scale),
-        SCALE_LOW=scale - _upper(scale),
+        SCALE=upper_part(scale),
+        SCALE_LOW=scale - upper_part(scale),
         OFFSET=coarse_offset,
         OFFSET_LOW=offset - coarse_offset,
         BOUNDARY=bins.boundary,
@@ -124,7 +124,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     )
 
 
-def _upper(value: float) -> float:
+def upper_part(value: float) -> float:
     """A constant rounded to 12 significant bits."""
     mantissa, exponent = math.frexp(value)
     return math.ldexp(round(mantissa * 4096), exponent - 12)
