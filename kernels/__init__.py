@@ -14,16 +14,20 @@ bins is stored. Functions are differentiable once (`backend="reference"` any num
 
 from .bins import Bins
 from .emd import emd, squared_emd
+from .harmonic import harmonic_energy
 from .histogram import soft_histogram
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
+from .patch_histogram import patch_histogram
 
 __all__ = [
     "Bins",
     "MutualInformation",
     "emd",
+    "harmonic_energy",
     "joint_histogram",
     "mutual_information",
+    "patch_histogram",
     "soft_histogram",
     "squared_emd",
 ]

@@ -144,7 +144,7 @@ def locate(x, A: tl.constexpr):
         lowest: tl.constexpr = (-4 * A.COUNT - A.OFFSET) / A.SLOPE
         highest: tl.constexpr = (5 * A.COUNT - A.OFFSET) / A.SLOPE
         x = tl.where(x < lowest, lowest, tl.where(x > highest, highest, x))
-    t = _coordinate(x, 0.0, A)
+    t = coordinate(x, 0.0, A)
     t = tl.where(t == t, t, 0.0)
     sign = tl.full(x.shape, 1.0, x.dtype)
     shift = tl.full(x.shape, 0.0, x.dtype)
@@ -161,14 +161,14 @@ def locate(x, A: tl.constexpr):
     center = index * A.TILE + A.TILE / 2
     center = tl.where(far_low, A.COUNT - A.TILE / 2, tl.where(far_high, A.TILE / 2, center))
     tile = tl.where(far_low, A.TILES, tl.where(far_high, A.TILES + 1, index.to(tl.int32)))
-    u = sign * _coordinate(x, shift + sign * center, A)
+    u = sign * coordinate(x, shift + sign * center, A)
     # farther out the response has vanished, and its exponentials must not overflow
     bound: tl.constexpr = A.TILE / 2 + A.RADIUS + 1
     return tile, tl.where(u > bound, bound, tl.where(u < -bound, -bound, u)), sign
 
 
 @triton.jit
-def _coordinate(x, base, A: tl.constexpr):
+def coordinate(x, base, A: tl.constexpr):
     """t - base in bins: t is rounded only after the subtraction, as the product of 12-bit numbers is exact."""
     upper = upper_half(x)
     return (upper * A.SCALE + (A.OFFSET - base)) + ((x - upper) * A.SCALE + (x * A.SCALE_LOW + A.OFFSET_LOW))

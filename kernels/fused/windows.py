@@ -29,7 +29,7 @@ def _exponentials(u, A: tl.constexpr):
 
 
 @triton.jit
-def _response(u, A: tl.constexpr):
+def response(u, A: tl.constexpr):
     """The window at u. MASS is the logistic's 1 - exp(-1 / W)."""
     if A.WINDOW == "logistic":
         above, below = _sigmoids(u, A)
@@ -47,7 +47,7 @@ def _response(u, A: tl.constexpr):
 
 
 @triton.jit
-def _slope(u, A: tl.constexpr):
+def slope(u, A: tl.constexpr):
     """The derivative of the window at u."""
     if A.WINDOW == "logistic":
         above, below = _sigmoids(u, A)
@@ -94,8 +94,8 @@ def responses(u, A: tl.constexpr, DERIVATIVE: tl.constexpr):
             derivative = (falling - growing) * (value * inverse) * (1 / A.BANDWIDTH)
     else:
         distance = u[:, None] - offsets[None, :]
-        value = _response(distance, A)
+        value = response(distance, A)
         derivative = value
         if DERIVATIVE:
-            derivative = _slope(distance, A)
+            derivative = slope(distance, A)
     return value, derivative
