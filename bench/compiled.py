@@ -19,7 +19,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from huenet.kernels import Bins
-from huenet.kernels.fused import histogram, joint_histogram
+from huenet.kernels.fused import harmonic, histogram, joint_histogram, patch_histogram
 from huenet.kernels.fused.axis import make_axis
 
 TARGETS = {
@@ -73,7 +73,27 @@ def kernels(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
             4,
         ),
         "joint backward": (joint_histogram._backward_kernel, {**segments, **gradients}, 4),
+        **_harmonic_kernels(precision),
     }
+
+
+def _harmonic_kernels(precision: str) -> dict[str, tuple[Any, dict[str, Any], int]]:
+    """HarmonicGAN's: 16 bins, patches of 8 x 8 pixels, 4 apart; l1 and l2 distances of outputs."""
+    axis = make_axis(Bins(16, boundary="reflect", window="triangular"), torch.float32)
+    patches = {"A": axis.frozen, "PATCH": 8, "STRIDE": 4, "BINS": 16, "ACC": tl.float32, "PRECISION": precision}
+    forward = {"PATCHES": patch_histogram.PATCHES, "PIXELS": patch_histogram.PIXELS}
+    backward = {"PATCHES": patch_histogram.BACKWARD_PATCHES, "PIXELS": patch_histogram.BACKWARD_PIXELS}
+    tiles = {"RATE": 4.0, "SPLITS": 16, "ROWS": harmonic.ROWS, "COLUMNS": harmonic.COLUMNS, "ACC": tl.float32}
+    needs = {"NEEDS_FEATURES": True, "NEEDS_OUTPUTS": True}
+    warps = harmonic.ROWS // (32 if precision == "tf32x3" else 64)  # one thread a row; AMD's warps have 64
+    table = {
+        "patch forward": (patch_histogram._forward_kernel, {**patches, **forward}, 4),
+        "patch backward": (patch_histogram._backward_kernel, {**patches, **backward}, 4),
+    }
+    for distance, root in (("l1", False), ("l2", True)):
+        table[f"energy {distance}"] = harmonic._forward_kernel, {**tiles, "ROOT": root}, warps
+        table[f"slopes {distance}"] = harmonic._backward_kernel, {**tiles, **needs, "ROOT": root}, warps
+    return table
 
 
 def compile_kernel(name: str, target: str) -> Compiled:
@@ -81,7 +101,11 @@ def compile_kernel(name: str, target: str) -> Compiled:
     nvidia = target.startswith("sm")
     function, constants, warps = kernels("tf32x3" if nvidia else "ieee")[name]
     signature = {argument: _type(argument, constants) for argument in function.arg_names}
-    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    aligned = {
+        (i,): [["tt.divisibility", 16]]
+        for i, (argument, kind) in enumerate(signature.items())
+        if kind.startswith("*") or argument == "padded"  # which is a multiple of the block
+    }
     source = ASTSource(function, signature, constexprs=constants, attrs=aligned)
     built = triton.compile(source, target=TARGETS[target], options={"num_warps": warps})
     read = _nvidia if nvidia else _amd

@@ -30,7 +30,7 @@ from .registration import once_differentiable, operator
 from .tiles import clamped_coordinate, real_bins
 
 #: counts of cells held at a time: on a CPU what stays in the cache, on a device enough to keep it busy (chosen, not measured)
-BUDGETS = {"cpu": 1 << 20, "cuda": 1 << 26}
+BUDGETS = {"cpu": 1 << 19, "cuda": 1 << 26}
 
 
 @dataclass(frozen=True)

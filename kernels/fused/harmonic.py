@@ -81,10 +81,9 @@ def _forward_kernel(
         j = start + tl.arange(0, COLUMNS)[:, None]
         near = _distances(features_ptr, i, j, dim_features, padded, False, ACC)
         apart = _distances(outputs_ptr, i, j, dim_outputs, padded, ROOT, ACC)
-        times = tl.where(j > i, 2.0, tl.where(j == i, 1.0, 0.0)).to(ACC)
-        pairs = tl.exp2(near * -RATE) * apart * times
-        total += tl.sum(tl.where((j >= i) & (j < points), pairs, 0.0), axis=0, keep_dims=True)
-    tl.store(partial_ptr + program, tl.sum(total))
+        counted = tl.where(j < points, j, -1) >= i
+        total += tl.sum(tl.where(counted, tl.exp2(near * -RATE) * apart, 0.0), axis=0, keep_dims=True)
+    tl.store(partial_ptr + program, 2 * tl.sum(total))  # both orders of a pair; a point and itself are at distance 0
 
 
 @triton.jit
@@ -121,7 +120,7 @@ def _backward_kernel(
         if NEEDS_FEATURES or ROOT:
             apart = _distances(outputs_ptr, i, j, dim_outputs, padded, ROOT, ACC)
         if NEEDS_OUTPUTS:
-            factor = tl.where(apart > 0, weight / tl.where(apart > 0, apart, 1.0), 0.0) if ROOT else weight
+            factor = weight / tl.where(apart > 0, apart, 1.0) if ROOT else weight  # equal points: times a difference of 0
             _add_slopes(grad_outputs_ptr, outputs_ptr, i, j, factor, dim_outputs, padded, not ROOT)
         if NEEDS_FEATURES:
             _add_slopes(grad_features_ptr, features_ptr, i, j, weight * apart, dim_features, padded, True)

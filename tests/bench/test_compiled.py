@@ -12,7 +12,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
 
 from bench.compiled import SHARED_LIMIT, TARGETS, compile_kernel, kernels
 
-PRODUCTS = ("soft forward", "soft backward", "joint forward", "joint backward")
+PRODUCTS = ("soft forward", "soft backward", "joint forward", "joint backward", "patch forward", "patch backward")
 
 
 @pytest.mark.parametrize("target", list(TARGETS))

@@ -1,0 +1,1 @@
+"""Small seeded experiments on real photos, one for each loss: `huenet experiment`."""
