@@ -102,8 +102,12 @@ def _backward(
         if needs[0]:
             _add_slopes(sums[0], weights.mul_(apart), features, rows, columns, 1.0, near)
     scale = 2 * grad.double().view(-1, 1, 1)
-    factors = -scale / sigma**2, scale
-    return tuple(total.mul_(factor).to(grad.dtype) if need else total.to(grad.dtype) for total, factor, need in zip(sums, factors, needs))
+    grad_features, grad_outputs = sums
+    if needs[0]:
+        grad_features *= -scale / sigma**2
+    if needs[1]:
+        grad_outputs *= scale
+    return grad_features.to(features.dtype), grad_outputs.to(outputs.dtype)
 
 
 @operator("harmonic_energy")
@@ -208,7 +212,8 @@ def _points(features: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
     try:
         leading = torch.broadcast_shapes(features.shape[:-2], outputs.shape[:-2])
     except RuntimeError:
-        raise ValueError(f"outputs must broadcast against features of shape {tuple(features.shape)}, got {tuple(outputs.shape)}") from None
+        shape = tuple(features.shape)
+        raise ValueError(f"outputs must broadcast against features of shape {shape}, got {tuple(outputs.shape)}") from None
     dtype = torch.promote_types(features.dtype, outputs.dtype)
     return tuple(x.to(dtype).expand(*leading, *x.shape[-2:]) for x in (features, outputs))
 

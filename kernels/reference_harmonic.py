@@ -1,4 +1,4 @@
-"""HarmonicGAN's two operators in plain dense PyTorch, as reference.py has the others: the specification and the oracle of the tests."""
+"""HarmonicGAN's two operators in plain dense PyTorch, the specification and the oracle of the tests, as in reference.py."""
 
 from __future__ import annotations
 

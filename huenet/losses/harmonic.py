@@ -1,8 +1,8 @@
 """HarmonicGAN's smoothness loss: what looks alike before a translation should look alike after it.
 
-    smooth = HarmonicLoss()                                                       # images in [0, 1]; HarmonicLoss(low=-1) for [-1, 1]
-    loss = smooth(source, translated)                                             # in any training loop
-    loss = smooth(source, translated) + smooth(translated, reconstructed)         # both terms of L_Smooth(G, X, Y), with a cycle
+smooth = HarmonicLoss()  # for images in [0, 1]; HarmonicLoss(low=-1) for [-1, 1]
+loss = smooth(source, translated)  # in any training loop
+loss = smooth(source, translated) + smooth(translated, reconstructed)  # with a cycle: both terms of L_Smooth(G, X, Y)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..kernels import Bins, harmonic_energy, patch_histogram
 
-#: patches whose histograms share all but an eighth of their mass weigh 1/e: on aerial photos, 6 % of the sum of weights if all were 1
+#: patches whose histograms share all but an eighth of their mass weigh 1/e; on aerial photos the mean weight is then 6 %
 HISTOGRAM_SIGMA = 0.5
 
 
@@ -69,18 +69,13 @@ class HarmonicLoss(nn.Module):
 
         Differentiable in both; a `source` that needs no gradient costs none. Raises ``ValueError`` where the images do not match.
         """
-        return self.energies(source, translated).mean()
-
-    def energies(self, source: Tensor, translated: Tensor) -> Tensor:
-        """The same for every image, (B,)."""
         for name, image in (("source", source), ("translated", translated)):
             if image.ndim != 4 or not image.is_floating_point():
                 raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
         if (len(source), *source.shape[2:]) != (len(translated), *translated.shape[2:]):
-            raise ValueError(
-                f"translated must match source in batch, height and width, expected {tuple(source.shape)}, got {tuple(translated.shape)}"
-            )
-        return harmonic_energy(self.points(source), self.points(translated), sigma=self.sigma, distance=self.distance)
+            shapes = f"expected {tuple(source.shape)}, got {tuple(translated.shape)}"
+            raise ValueError(f"translated must match source in batch, height and width, {shapes}")
+        return harmonic_energy(self.points(source), self.points(translated), sigma=self.sigma, distance=self.distance).mean()
 
     def points(self, image: Tensor) -> Tensor:
         """An image's patches, or positions, as points in feature space: (B, C, H, W) -> (B, N, D)."""

@@ -33,7 +33,7 @@ PROGRAMS, MOST_SPLITS = 512, 16
 def _distances(x_ptr, i, j, dim, padded, ROOT: tl.constexpr, ACC: tl.constexpr):
     """|x_i - x_j|_1, with ROOT |x_i - x_j|_2, of a tile: [COLUMNS, ROWS] for j [COLUMNS, 1] and i [1, ROWS]."""
     total = tl.zeros([j.shape[0], i.shape[1]], ACC)
-    for component in range(dim):
+    for _ in range(dim):
         difference = tl.load(x_ptr + i) - tl.load(x_ptr + j)
         total += difference * difference if ROOT else tl.abs(difference)
         x_ptr += padded
@@ -43,12 +43,9 @@ def _distances(x_ptr, i, j, dim, padded, ROOT: tl.constexpr, ACC: tl.constexpr):
 @triton.jit
 def _add_slopes(sums_ptr, x_ptr, i, j, factor, dim, padded, SIGNS: tl.constexpr):
     """Add to each component of row i the sum over j of factor times sign(x_i - x_j), without SIGNS times x_i - x_j."""
-    for component in range(dim):
+    for _ in range(dim):
         here, there = tl.load(x_ptr + i), tl.load(x_ptr + j)
-        if SIGNS:
-            term = tl.where(here > there, factor, tl.where(here < there, -factor, 0.0))
-        else:
-            term = factor * (here - there)
+        term = tl.where(here > there, factor, tl.where(here < there, -factor, 0.0)) if SIGNS else factor * (here - there)
         tl.store(sums_ptr + i, tl.load(sums_ptr + i) + tl.sum(term, axis=0, keep_dims=True))
         x_ptr += padded
         sums_ptr += padded

@@ -108,7 +108,7 @@ def _forward_kernel(
     x_ptr += (plane * height + row * STRIDE) * width
     counts = tl.zeros([PATCHES, BINS], ACC)
     bad = tl.zeros([PATCHES], tl.int32)
-    for y in range(PATCH):
+    for _ in range(PATCH):
         for start in range(first, first + (PATCHES - 1) * STRIDE + PATCH, PIXELS):
             pixel = start + tl.arange(0, PIXELS)
             x = tl.load(x_ptr + pixel, mask=pixel < width, other=0.0).to(ACC)
