@@ -18,7 +18,7 @@ HISTOGRAM_SIGMA = 0.5
 
 
 class HarmonicLoss(nn.Module):
-    """Harmonic energy of a translation over the patches of its source (Zhang et al. 2019, L_Smooth; Eq. of w_ij):
+    """Harmonic energy of a translation over the patches of its source (Zhang et al. 2019, one term of L_Smooth):
 
         mean over images and ordered pairs of patches i, j of  exp(-|f_i - f_j|_1 / sigma^2) |a_i - a_j|
 
