@@ -10,14 +10,26 @@ import triton
 import triton.language as tl
 
 from huenet.kernels import Bins
-from huenet.kernels.fused import dense, emd, histogram, joint_histogram, mutual_information, order
+from huenet.kernels.fused import (
+    contextual,
+    dense,
+    emd,
+    harmonic,
+    histogram,
+    joint_histogram,
+    mutual_information,
+    order,
+    patch_histogram,
+)
+from huenet.kernels.fused import squared_mutual_information as rsmi
 from huenet.kernels.fused.axis import Axis, make_axis
+from huenet.kernels.rulsif import Estimator
 
 BATCH, SAMPLES = 32, 256 * 256
 #: pointers to int32; every other `..._ptr` points to float32
-INDICES = {"order_ptr", "first_ptr", "slots_ptr", "totals_ptr", "counts_ptr", "starts_ptr"}
-#: scalars that are float32; every other scalar is an int32
-FACTORS = {"factor"}
+INDICES = {"order_ptr", "totals_ptr", "counts_ptr", "winner_ptr", "nearest_ptr"}
+#: numbers that are multiples of 16
+ALIGNED = {"padded"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,10 @@ class Case:
     work: float = 0
     #: whether it has matrix products
     matrix: bool = False
+    #: whether it computes in float64
+    exact: bool = False
+    #: warps on AMD, which are twice as wide, where they go by the number of threads
+    amd_warps: int | None = None
     types: dict[str, str] = field(default_factory=dict)
 
     def type_of(self, argument: str) -> str:
@@ -44,11 +60,12 @@ class Case:
             return self.types[argument]
         if argument in INDICES:
             return "*i32"
-        return "*fp32" if argument.endswith("_ptr") else "fp32" if argument in FACTORS else "i32"
+        return "*fp32" if argument.endswith("_ptr") else "i32"
 
 
 def cases() -> list[Case]:
-    return [*_soft_histogram(), *_joint_histogram(), *_mutual_information(), *_dense()]
+    histograms = [*_soft_histogram(), *_joint_histogram(), *_mutual_information(), *_dense()]
+    return [*histograms, *_squared_mutual_information(), *_contextual(), *_harmonic()]
 
 
 #: configurations beside the benchmark's whose largest kernels are compiled: other windows, boundaries, counts and reaches
@@ -163,4 +180,66 @@ def _dense() -> list[Case]:
                 matrix=True,
             ),
         ]  # fmt: skip
+    return found
+
+
+def _squared_mutual_information() -> list[Case]:
+    """For 9 and the most centres; "exact" in float64, as for sign=1."""
+    found, wide = [], {"centers": rsmi.MOST_CENTERS}
+    for label, options in {"": {}, ", wide": wide, " exact": {"sign": 1}, " exact, wide": {**wide, "sign": 1}}.items():
+        estimator, exact = Estimator(**options), "exact" in label
+        plan = rsmi.schedule(estimator, torch.float32)
+        shared = {
+            "G": rsmi.make_grid(estimator).frozen, "PART": rsmi.LONGEST, "ACC": plan.acc, "PRECISION": "ieee" if exact else None,
+        }  # fmt: skip
+        double = dict.fromkeys(("sums_ptr", "slopes_ptr", "scale_ptr"), "*fp64") if exact else {}
+        options = {"matrix": not exact, "exact": exact, "types": double}
+        found += [
+            Case(
+                "rsmi moments" + label, rsmi._moments_kernel, {**shared, "BLOCK": plan.block}, plan.warps, units=plan.block,
+                **options,
+            ),
+            Case(
+                "rsmi backward" + label, rsmi._backward_kernel, {**shared, "SIDE": 1, "BLOCK": plan.block_backward},
+                plan.warps_backward, units=plan.block_backward, **options,
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def _contextual() -> list[Case]:
+    """Contextual similarity, any number of channels."""
+    c, found = contextual, []
+    for metric, warps in c.WARPS.items():
+        shared = {"METRIC": metric, "BLOCK": c.BLOCK, "CHUNK": c.CHUNK, "ACC": tl.float32, "PRECISION": None}
+        gradient = {"MATCHED": True, "OTHERS": c.OTHERS[metric], "WIDTH": c.WIDTH, **shared}
+        options = {"warps": warps, "matrix": metric == "l2", "unit": "channel", "units": c.BLOCK * c.CHUNK}
+        found += [
+            Case(f"contextual {metric} rows", c._rows_kernel, {"BANDWIDTH": 0.5, "EPS": 1e-5, **shared}, **options),
+            Case(f"contextual {metric} columns", c._columns_kernel, shared, **options),
+            Case(f"contextual {metric} dx", c._gradient_kernel, {"OF_X": True, **gradient}, **options),
+            Case(f"contextual {metric} dy", c._gradient_kernel, {"OF_X": False, **gradient}, **options),
+        ]
+    return [*found, Case("contextual matches", c._matches_kernel, {"BLOCK": c.BLOCK, "ACC": tl.float32}, unit="row", units=c.BLOCK)]
+
+
+def _harmonic() -> list[Case]:
+    """HarmonicGAN's: 16 bins, patches of 8 x 8 pixels, 4 apart; l1 and l2 distances of outputs."""
+    axis = make_axis(Bins(16, boundary="reflect", window="triangular"), torch.float32)
+    patches = {"A": axis.frozen, "PATCH": 8, "STRIDE": 4, "BINS": 16, "ACC": tl.float32, "PRECISION": None}
+    forward = {"PATCHES": patch_histogram.PATCHES, "PIXELS": patch_histogram.PIXELS}
+    backward = {"PATCHES": patch_histogram.BACKWARD_PATCHES, "PIXELS": patch_histogram.BACKWARD_PIXELS}
+    tiles = {"RATE": 4.0, "SPLITS": 16, "ROWS": harmonic.ROWS, "COLUMNS": harmonic.COLUMNS, "ACC": tl.float32}
+    needs = {"NEEDS_FEATURES": True, "NEEDS_OUTPUTS": True}
+    found = [
+        Case("patch forward", patch_histogram._forward_kernel, {**patches, **forward}, units=forward["PIXELS"], matrix=True),
+        Case("patch backward", patch_histogram._backward_kernel, {**patches, **backward}, units=backward["PIXELS"], matrix=True),
+    ]
+    # one thread a row
+    options = {"warps": harmonic.ROWS // 32, "amd_warps": harmonic.ROWS // 64, "unit": "pair", "units": harmonic.ROWS}
+    for distance, root in (("l1", False), ("l2", True)):
+        found += [
+            Case(f"energy {distance}", harmonic._forward_kernel, {**tiles, "ROOT": root}, **options),
+            Case(f"slopes {distance}", harmonic._backward_kernel, {**tiles, **needs, "ROOT": root}, **options),
+        ]
     return found

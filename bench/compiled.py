@@ -20,7 +20,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bench.compile_cases import Case, cases
+from bench.compile_cases import ALIGNED, Case, cases
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -64,16 +64,24 @@ class Compiled:
 
 def compile_case(case: Case, target: str) -> Compiled:
     """Compile one of the `cases` and read what came out."""
-    precision = {"PRECISION": "tf32x3" if target.startswith("sm") else "ieee"} if "PRECISION" in case.constants else {}
-    built = build(dataclasses.replace(case, constants={**case.constants, **precision}), target)
-    read = _nvidia if target.startswith("sm") else _amd
+    nvidia = target.startswith("sm")
+    constants = {**case.constants}
+    if constants.get("PRECISION", "") is None:
+        constants["PRECISION"] = "tf32x3" if nvidia else "ieee"
+    warps = case.warps if nvidia else case.amd_warps or case.warps
+    built = build(dataclasses.replace(case, constants=constants, warps=warps), target)
+    read = _nvidia if nvidia else _amd
     return Compiled(case, target, shared=built.metadata.shared, **read(built))
 
 
 def build(case: Case, target: str) -> Any:
     """Triton's compiled kernel."""
     signature = {argument: case.type_of(argument) for argument in case.function.arg_names}
-    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    aligned = {
+        (i,): [["tt.divisibility", 16]]
+        for i, (argument, kind) in enumerate(signature.items())
+        if kind.startswith("*") or argument in ALIGNED
+    }
     source = ASTSource(case.function, signature, constexprs=case.constants, attrs=aligned)
     return triton.compile(source, target=TARGETS[target], options={"num_warps": case.warps})
 

@@ -15,10 +15,12 @@ bins is stored. Functions are differentiable once (`backend="reference"` any num
 from .bins import Bins
 from .contextual import contextual_similarity
 from .emd import emd, squared_emd
+from .harmonic import harmonic_energy
 from .histogram import soft_histogram
 from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
+from .patch_histogram import patch_histogram
 from .squared_mutual_information import squared_mutual_information
 
 __all__ = [
@@ -27,8 +29,10 @@ __all__ = [
     "contextual_similarity",
     "emd",
     "histogram_emd",
+    "harmonic_energy",
     "joint_histogram",
     "mutual_information",
+    "patch_histogram",
     "soft_histogram",
     "squared_emd",
     "squared_mutual_information",

@@ -171,10 +171,13 @@ class Bins:
         """d response / du."""
         return WINDOWS[self.window].derivative(u, self.effective_bandwidth)
 
+    def reach(self, dtype: torch.dtype) -> float:
+        """Distance |u| in bins beyond which the response is below dtype's rounding of one."""
+        return WINDOWS[self.window].reach(self.effective_bandwidth, torch.finfo(dtype).eps / 2)
+
     def radius(self, dtype: torch.dtype) -> int:
         """Bins either side of a sample's own that the window reaches; farther ones get less than dtype's rounding of one."""
-        reach = WINDOWS[self.window].reach(self.effective_bandwidth, torch.finfo(dtype).eps / 2)
-        return max(1, math.ceil(reach - 0.5))
+        return max(1, math.ceil(self.reach(dtype) - 0.5))
 
     @staticmethod
     @functools.lru_cache(maxsize=256)

@@ -79,7 +79,7 @@ class Axis:
 
     def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Tile of every sample (int64), and its distance from the tile's centre in bins (float64, NaN for NaN)."""
-        t = _clamped_coordinate(self.bins, x)
+        t = clamped_coordinate(self.bins, x)
         index = ((t.nan_to_num(nan=0.0) - self.origin) / self.tile).floor_().clamp_(0, self.count - 1)
         return index.long(), t - (index * self.tile + (self.origin + self.tile / 2))
 
@@ -97,17 +97,9 @@ class Axis:
         return torch.cat([gradient, gradient.new_zeros(shape)], dim).index_select(dim, self._real_bins(gradient.device))
 
     def _real_bins(self, device: torch.device) -> Tensor:
-        """The real bin of each extended one; bins.count where its content is lost.
-
-        Windows are even, so what a mirror image of a sample adds to a bin is what the sample adds to the mirrored bin.
-        """
-        count = self.bins.count
+        """The real bin of each extended one; bins.count where its content is lost."""
         k = torch.arange(self.blocks * self.tile, device=device) + (self.origin - self.margin * self.tile)
-        if self.bins.boundary == "circular":
-            return torch.remainder(k, count)
-        if self.bins.boundary == "reflect":
-            k = torch.where(k < 0, -1 - k, torch.where(k >= count, 2 * count - 1 - k, k))
-        return torch.where((k >= 0) & (k < count), k, count)
+        return real_bins(self.bins, k)
 
 
 def joint_axes(bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Axis, Axis]:
@@ -125,6 +117,19 @@ def joint_axes(bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Axis, 
     return Axis.covering(bins_x, x, dense=True), Axis.covering(bins_y, y, dense=True)
 
 
+def real_bins(bins: Bins, k: Tensor) -> Tensor:
+    """The bin that each bin k of the unlimited axis is folded onto by the boundary; bins.count where its content is lost.
+
+    Windows are even, so what a mirror image of a sample adds to a bin is what the sample adds to the mirrored bin.
+    """
+    count = bins.count
+    if bins.boundary == "circular":
+        return torch.remainder(k, count)
+    if bins.boundary == "reflect":
+        k = torch.where(k < 0, -1 - k, torch.where(k >= count, 2 * count - 1 - k, k))
+    return torch.where((k >= 0) & (k < count), k, count)
+
+
 def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
     """The lowest and the highest bin that holds a sample."""
     if bins.boundary == "circular" or not x.numel():
@@ -132,11 +137,11 @@ def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
     ends = torch.stack(x.aminmax())
     if ends.isnan().any():
         ends = torch.stack(x.nan_to_num(nan=bins.low).aminmax())
-    low, high = _clamped_coordinate(bins, ends).floor().int().tolist()
+    low, high = clamped_coordinate(bins, ends).floor().int().tolist()
     return low, high
 
 
-def _clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
+def clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
     """Bin coordinate of every sample, those beyond any bin's reach brought to where the response falls below rounding."""
     beyond = bins.radius(x.dtype) + 1 + (bins.count if bins.boundary == "reflect" else 0)
     return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)

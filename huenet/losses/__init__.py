@@ -1,6 +1,10 @@
-"""Losses as modules on images (B, C, H, W), for anyone's training loop. `hue` has Hue-Net's, `structure` SCC's."""
+"""Losses as modules on images (B, C, H, W), for anyone's training loop.
+
+`hue` has Hue-Net's, `structure` SCC's, `contextual` the contextual loss, `harmonic` HarmonicGAN's.
+"""
 
 from .contextual import ContextualLoss, Patches, VGG19Features
+from .harmonic import HarmonicLoss
 from .hue import AdversarialLoss, CircularEMDLoss, HueNetLoss, LossParts, MutualInformationLoss, SmoothnessLoss
 from .structure import StructureConsistencyLoss
 
@@ -8,6 +12,7 @@ __all__ = [
     "AdversarialLoss",
     "CircularEMDLoss",
     "ContextualLoss",
+    "HarmonicLoss",
     "HueNetLoss",
     "LossParts",
     "MutualInformationLoss",
