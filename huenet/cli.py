@@ -119,7 +119,27 @@ class Evaluate:
     """cpu, cuda, ... auto: the GPU where there is one."""
 
 
-Command = Demo | Train | Transfer | Evaluate
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Try one of the other losses on real photos: a figure and its numbers, within a minute.
+
+    structure and harmonic want a folder of pairs, NAME_A a photo and NAME_B its map; contextual any photos.
+
+        huenet experiment structure --data maps/val_paired --out experiments
+    """
+
+    loss: tyro.conf.Positional[Literal["structure", "contextual", "harmonic"]]
+    """Which loss."""
+    data: Path
+    """Folder of images."""
+    out: Path
+    """Folder for LOSS.png and LOSS.json."""
+    seed: int = 0
+    """Seed of everything random."""
+
+
+COMMANDS = (Demo, Train, Transfer, Evaluate, Experiment)
+Command = Demo | Train | Transfer | Evaluate | Experiment
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
 
 Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
@@ -156,7 +176,7 @@ def parse(arguments: Sequence[str]) -> Command:
     _check_options(arguments)
     defaults = {Train: _preset_defaults(arguments)}
     subcommands = []
-    for kind in (Demo, Train, Transfer, Evaluate):
+    for kind in COMMANDS:
         name, text = kind.__name__.lower(), inspect.cleandoc(kind.__doc__ or "")
         described = text if name in arguments[:1] else text.splitlines()[0]
         subcommands.append(
@@ -180,7 +200,7 @@ def parse(arguments: Sequence[str]) -> Command:
 
 def _check_options(arguments: Sequence[str]) -> None:
     """Raises `Mistake` for an option its command does not have, which tyro may take for a missing photo."""
-    kind = {kind.__name__.lower(): kind for kind in (Demo, Train, Transfer, Evaluate)}.get(arguments[0] if arguments else "")
+    kind = {kind.__name__.lower(): kind for kind in COMMANDS}.get(arguments[0] if arguments else "")
     if kind is None:
         return
     known = {"--help", *_options(kind)}

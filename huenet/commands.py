@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
+import json
 import math
 import sys
 import tempfile
@@ -16,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from . import figures
-from .cli import Command, Demo, Evaluate, Mistake, Train, Transfer
+from .cli import Command, Demo, Evaluate, Experiment, Mistake, Train, Transfer
 from .config import DEMO, Config, RunConfig
 from .data import LOAD_RATIO, Photos, load_folder
 from .distributed import ALONE, World, joined
@@ -39,6 +41,8 @@ def run(command: Command) -> int:
             return _train(command)
         if isinstance(command, Transfer):
             return _transfer(command)
+        if isinstance(command, Experiment):
+            return _experiment(command)
         return _evaluate(command)
 
 
@@ -109,6 +113,18 @@ def _evaluate(command: Evaluate) -> int:
         photos = _unseen(photos, painter.metadata).to(painter.device)
         draw_pairs(len(photos), command.pairs, command.seed)
     _report(painter.model, photos, command.out, command.pairs, command.seed, without_mi)
+    return 0
+
+
+def _experiment(command: Experiment) -> int:
+    experiment = importlib.import_module(f".experiments.{command.loss}", __package__)
+    with _mistakes():
+        _must_be_writable(command.out)
+        result = experiment.run(command.data, command.out, seed=command.seed)
+    text = json.dumps(result, indent=2)
+    (command.out / f"{command.loss}.json").write_text(text + "\n")
+    print(text)
+    print(f"written to {command.out}: {command.loss}.png, {command.loss}.json")
     return 0
 
 

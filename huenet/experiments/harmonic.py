@@ -15,10 +15,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..data import Photos, load_folder
 from ..figures import PAGE, save
 from ..kernels import harmonic_energy
 from ..losses import HarmonicLoss
+from .pairs import load_pairs
 
 SHIFTS = (0, 4, 8, 16, 32, 64, 128)
 ORDERS = 2  # random orders that chance is estimated from; a pair's energies in them differ by 2 % at most
@@ -31,14 +31,14 @@ Energies = Callable[[Tensor], Tensor]
 def run(data: Path, out: Path, *, size: int = 256, seed: int = 0) -> dict[str, float]:
     """Energies, relative to chance, of aligned, shifted and exchanged pairs; writes ``harmonic.png`` to ``out``.
 
-    ``data`` has the pairs as ``maps/val_paired/N_A.jpg`` (photo) and ``N_B.jpg`` (map). Returns the number of pairs; means over
+    ``data`` has pairs NAME_A (photo) and NAME_B (map). Returns the number of pairs; means over
     pairs in place (``aligned``), moved by 8 and by 64 pixels down or right (``shifted_8``, ``shifted_64``) and exchanged
     (``exchanged``); and the share of pairs whose energy is lower in place than exchanged or moved by half a patch or more
     (``lowest_in_place``). Raises ``ValueError`` where there are fewer than two pairs or ``size`` is not above 64.
     """
     if size <= 64:
         raise ValueError(f"size must be above 64, the shift that is reported, got {size}")
-    photos, maps = _pairs(load_folder(data / "maps" / "val_paired", size, margin=False))
+    photos, maps = load_pairs(data, size)
     loss = HarmonicLoss()
     source, target = loss.points(photos), loss.points(maps)
     energies = lambda target: harmonic_energy(source, target, sigma=loss.sigma)  # noqa: E731
@@ -60,16 +60,6 @@ def run(data: Path, out: Path, *, size: int = 256, seed: int = 0) -> dict[str, f
         "exchanged": exchanged.mean().item(),
         "lowest_in_place": lowest.mean().item(),
     }
-
-
-def _pairs(photos: Photos) -> tuple[Tensor, Tensor]:
-    """Photos and their maps, (B, 3, size, size) in [0, 1]."""
-    place = {Path(name).stem: index for index, name in enumerate(photos.names)}
-    stems = sorted(stem[:-2] for stem in place if stem.endswith("_A") and f"{stem[:-2]}_B" in place)
-    if len(stems) < 2:
-        raise ValueError(f"data must have at least two pairs N_A, N_B in maps/val_paired, got {len(stems)}")
-    first, second = (photos.pictures([place[f"{stem}_{side}"] for stem in stems]) for side in "AB")
-    return first, second
 
 
 def _moved(energies: Energies, loss: HarmonicLoss, maps: Tensor, shift: int) -> Tensor:

@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..data import find_images, fit, load_image
 from ..figures import PAGE, save
 from ..kernels import squared_mutual_information
+from .pairs import load_pairs
 
 SIDE = 128
 SHIFTS = (0, 1, 2, 4, 8, 16, 32)
@@ -40,21 +40,11 @@ def run(data: Path, out: Path, seed: int = 0) -> dict[str, Any]:
     than chance), ``own_first`` the number of photos whose own map scores highest of all; the rest are mean scores, with
     ``moved`` by pixels. ``seed`` draws the shuffled pixels. Raises ValueError where ``data`` has fewer than two pairs.
     """
-    photos, maps = load_pairs(data)
+    photos, maps = (2 * images - 1 for images in load_pairs(data, SIDE))
     results = {name: _measure(photos, maps, seed, options) for name, options in SETTINGS.items()}
     out.mkdir(parents=True, exist_ok=True)
     save(_draw(photos, maps, results), out / "structure.png")
     return {"pairs": len(photos), **{name: _summary(result) for name, result in results.items()}}
-
-
-def load_pairs(folder: Path) -> tuple[Tensor, Tensor]:
-    """Photos and maps of the same places, (pairs, 3, SIDE, SIDE) each in [-1, 1], in the order of their names."""
-    files = {path.stem: path for path in find_images(folder)}
-    names = [stem.removesuffix("_A") for stem in files if stem.endswith("_A") and f"{stem.removesuffix('_A')}_B" in files]
-    if len(names) < 2:
-        raise ValueError(f"{folder} must have at least two pairs of images NAME_A and NAME_B, found {len(names)}")
-    photos, maps = (torch.stack([fit(load_image(files[name + role]), SIDE) for name in names]) for role in ("_A", "_B"))
-    return photos / 127.5 - 1, maps / 127.5 - 1
 
 
 def _measure(photos: Tensor, maps: Tensor, seed: int, options: dict[str, float]) -> dict[str, Tensor]:

@@ -24,18 +24,18 @@ def draw_pairs(folder: Path, count: int) -> None:
 
 
 def test_aligned_pairs_are_told_from_misaligned_ones(tmp_path: Path) -> None:
-    draw_pairs(tmp_path / "maps" / "val_paired", 3)
-    result = run(tmp_path, tmp_path / "out", size=80)
+    draw_pairs(tmp_path / "pairs", 3)
+    result = run(tmp_path / "pairs", tmp_path / "out", size=80)
     assert result["pairs"] == 3 and result["lowest_in_place"] == 1
     assert result["aligned"] < result["shifted_8"] - 0.1 < result["shifted_64"] and result["aligned"] < result["exchanged"] - 0.3
-    assert run(tmp_path, tmp_path / "out", size=80) == result  # seeded
+    assert run(tmp_path / "pairs", tmp_path / "out", size=80) == result  # seeded
     with Image.open(tmp_path / "out" / "harmonic.png") as figure:
         assert figure.width > 1500 and np.asarray(figure.convert("L")).std() > 10
 
 
 def test_bad_data_is_named(tmp_path: Path) -> None:
-    draw_pairs(tmp_path / "maps" / "val_paired", 1)
-    with pytest.raises(ValueError, match="at least two pairs N_A, N_B in maps/val_paired, got 1"):
-        run(tmp_path, tmp_path, size=80)
+    draw_pairs(tmp_path / "pairs", 1)
+    with pytest.raises(ValueError, match="at least two pairs of images NAME_A and NAME_B, found 1"):
+        run(tmp_path / "pairs", tmp_path, size=80)
     with pytest.raises(ValueError, match="size must be above 64"):
-        run(tmp_path, tmp_path, size=64)
+        run(tmp_path / "pairs", tmp_path, size=64)
