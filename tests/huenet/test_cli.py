@@ -402,3 +402,16 @@ def test_demo_trains_evaluates_and_paints(tmp_path: Path, monkeypatch: pytest.Mo
         assert "EMD TAR-OUT" in printed and str(tmp_path) in printed
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"generator.safetensors", "metrics.csv", "table1.md", "table1.json", "comparison.png", "samples"}
+
+
+def test_experiment_writes_its_figure_and_numbers(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["experiment", "contextual", "--data", str(folder), "--out", str(out)]) == 0
+    assert json.loads((out / "contextual.json").read_text())["quoted"]["contextual"] < 1
+    assert (out / "contextual.png").is_file()
+    assert "written to" in capsys.readouterr().out
+
+
+def test_experiment_names_what_its_data_lacks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", "structure", "--data", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert "at least two pairs of images NAME_A and NAME_B" in capsys.readouterr().err

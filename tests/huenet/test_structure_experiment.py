@@ -43,8 +43,8 @@ def test_the_own_map_in_place_scores_highest(pairs: Path, tmp_path: Path) -> Non
 
 def test_what_is_no_pair_is_left_out(pairs: Path) -> None:
     (pairs / "3_B.png").unlink()
-    assert len(structure.load_pairs(pairs)[0]) == 3
+    assert len(structure.load_pairs(pairs, 40)[0]) == 3
     for number in (1, 2):
         (pairs / f"{number}_A.png").unlink()
     with pytest.raises(ValueError, match="at least two pairs of images NAME_A and NAME_B, found 1"):
-        structure.load_pairs(pairs)
+        structure.load_pairs(pairs, 40)

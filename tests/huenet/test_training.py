@@ -114,7 +114,7 @@ def test_a_finished_run_is_left_alone_but_its_generator_is_made_sure_of(tmp_path
 
 
 def test_without_mutual_information_it_is_not_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huenet.losses.mutual_information", lambda *_, **__: pytest.fail("computed"))
+    monkeypatch.setattr("huenet.losses.hue.mutual_information", lambda *_, **__: pytest.fail("computed"))
     run(tiny(steps=2, mi_weight=0.0), tmp_path)
     assert all(float(row["mi"]) == 0 for row in _rows(tmp_path))
 
