@@ -180,7 +180,7 @@ def test_every_option_of_the_issue_is_there() -> None:
     assert (command.run.checkpoint_every, command.run.max_minutes) == (6, 1.5)
 
 
-@pytest.mark.parametrize("name", ["demo", "train", "transfer", "evaluate"])
+@pytest.mark.parametrize("name", ["demo", "train", "transfer", "evaluate", "experiment"])
 def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         parse([name, "--help"])
@@ -404,9 +404,12 @@ def test_demo_trains_evaluates_and_paints(tmp_path: Path, monkeypatch: pytest.Mo
     assert names >= {"generator.safetensors", "metrics.csv", "table1.md", "table1.json", "comparison.png", "samples"}
 
 
-def test_experiment_writes_its_figure_and_numbers(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out"
-    assert main(["experiment", "contextual", "--data", str(folder), "--out", str(out)]) == 0
+def test_experiment_writes_its_figure_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng, out = np.random.default_rng(0), tmp_path / "out"
+    for number in range(17):
+        field = rng.integers(0, 255, (12, 12, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+        Image.fromarray(field).save(tmp_path / f"{number}.png")
+    assert main(["experiment", "contextual", "--data", str(tmp_path), "--out", str(out)]) == 0
     assert json.loads((out / "contextual.json").read_text())["quoted"]["contextual"] < 1
     assert (out / "contextual.png").is_file()
     assert "written to" in capsys.readouterr().out
