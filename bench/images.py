@@ -21,8 +21,8 @@ CONSTANT_HUES = (0.3, 0.6, 0.9)
 
 
 def base_shape(case: Case) -> tuple[int, int]:
-    """How many images differ, and the side of what is repeated in each."""
-    images, side = min(case.batch, DISTINCT), case.side
+    """How many images differ, a divisor of the batch so that means over it stay the same, and the side of what is repeated."""
+    images, side = next(count for count in range(DISTINCT, 0, -1) if case.batch % count == 0), case.side
     while side % 2 == 0 and images * side * side * case.bins > LARGEST:
         side //= 2
     return images, side

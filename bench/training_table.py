@@ -30,6 +30,6 @@ def about(training: dict[str, Any]) -> str:
     size = f"{training['size']} x {training['size']}, batch {training['batch']}, K = {training['bins']} for both losses"
     return (
         f"Preset {training['preset']}, {size}; medians of steps, means of parts. The networks count {flops / 1e9:.3g} GFLOP a step "
-        f"(torch's counter; histograms not counted); MFU is that against the matrix rate measured in {training['precision']} in the "
+        f"(torch's counter; histograms not counted); MFU is that over the matrix rate measured in {training['precision']} in the "
         "same run."
     )
