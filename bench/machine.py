@@ -56,7 +56,7 @@ def commit() -> dict[str, Any]:
 def rates(device: str) -> dict[str, float]:
     """Measured ceilings: bytes a second of a copy (read and written), and operations a second of matrix products by precision."""
     large = device == "cuda"
-    found = {"bandwidth": _bandwidth((1 << 30) if large else (1 << 26), device)}
+    found = {"bandwidth": _bandwidth((1 << 28) if large else (1 << 26), device)}
     side = 8192 if large else 1536
     a, b = torch.randn(2, side, side, device=device)
     found["float32"] = 2 * side**3 / _best(lambda: a @ b, device)

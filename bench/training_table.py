@@ -12,12 +12,13 @@ TITLES = {"huenet": "huenet", "naive": "naive PyTorch", "reference": "huenet ref
 def table(training: dict[str, Any]) -> str:
     """A row for each kind of losses: the step, its parts, images a second, and the share of the machine's matrix rate."""
     parts = [part for part in next(iter(training["losses"].values()))["parts"]]
-    fastest = training["losses"]["huenet"]["step"]["median"]
+    base = next(iter(training["losses"]))
+    fastest = training["losses"][base]["step"]["median"]
     rows = []
     for name, found in training["losses"].items():
         whole = sum(found["parts"].values())
         step = tables.duration(found["step"]["median"])
-        if name != "huenet":
+        if name != base:
             step += f" ({tables.times(found['step']['median'] / fastest)})"
         shares = [f"{tables.duration(found['parts'][part])} ({found['parts'][part] / whole:.0%})" for part in parts]
         rows.append([TITLES[name], step, *shares, f"{found['images_per_second']:.3g}", f"{found['mfu']:.1%}"])
@@ -26,7 +27,7 @@ def table(training: dict[str, Any]) -> str:
 
 def about(training: dict[str, Any]) -> str:
     """What the table shows."""
-    flops = training["losses"]["huenet"]["flops"]
+    flops = next(iter(training["losses"].values()))["flops"]
     size = f"{training['size']} x {training['size']}, batch {training['batch']}, K = {training['bins']} for both losses"
     return (
         f"Preset {training['preset']}, {size}; medians of steps, means of parts. The networks count {flops / 1e9:.3g} GFLOP a step "

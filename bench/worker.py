@@ -44,7 +44,7 @@ class Session:
         self.calls: list[Call] = []
 
     def prepare(self, case: Case) -> dict[str, Any]:
-        """Build the case and check its first call; its errors, and the seconds of that call."""
+        """Build the case and check its first call; its errors, and the seconds of a call."""
         operator, dtype = OPERATORS[case.operator], getattr(torch, case.dtype)
         inputs, expected = _truth(case_without_size(case), case, self._truth_of(), self.device)
         given = gate.given(inputs, case, dtype, self.device, full=True)
@@ -64,6 +64,11 @@ class Session:
         if errors.wrong:
             raise Failure("wrong", errors.wrong)
         self.calls = [Call(run, given, upstream)]
+        if self.provider.startup:  # the first call compiled
+            start = time.perf_counter()
+            self.calls[0].backward(self.calls[0].forward())
+            self._synchronize()
+            seconds = time.perf_counter() - start
         return {"errors": {"result": errors.result, "gradient": errors.gradient}, "seconds": seconds}
 
     def block(self, seconds: float, least: int, most: int, warm: bool) -> tuple[list[tuple[float, float]], int | None]:
