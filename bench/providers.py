@@ -26,6 +26,8 @@ class Provider:
     gradient: bool = True
     #: seconds that the first call may take beyond the limit, to compile
     startup: float = 0.0
+    #: nothing is known of its time beforehand and it may be minutes: part of the samples are tried first
+    probed: bool = False
 
 
 PROVIDERS = {
@@ -58,7 +60,9 @@ PROVIDERS = {
         same=False,
         tolerance=1e-3,
     ),
-    "keops": Provider("KeOps", "Eq. 6 as a LazyTensor reduction, nothing stored", ("pykeops", "pykeops"), startup=120.0),
+    "keops": Provider(
+        "KeOps", "Eq. 6 as a LazyTensor reduction, nothing stored", ("pykeops", "pykeops"), startup=120.0, probed=True
+    ),
     "pot": Provider(
         "POT",
         "`wasserstein_circle`, p = 1: the mean absolute, not squared, distance; given samples it compares these, without bins",

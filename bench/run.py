@@ -30,7 +30,7 @@ class Effort:
     most: int = 300
 
 
-EFFORTS = {"quick": Effort(0.15, 2.0, 1, 50), "cpu": Effort(1.2, 8.0, 3), "gpu": Effort(0.2, 2.0, 1)}
+EFFORTS = {"quick": Effort(0.15, 2.0, 1, 50), "cpu": Effort(0.9, 8.0, 3), "gpu": Effort(0.2, 2.0, 1)}
 
 
 def run(name: str, device: str, threads: int, say: Callable[[str], None], only: str | None = None) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Measurement:
                 self.known[(name, *case.series)] = samples, predicted
                 raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {smaller:,} samples")
         limit = 2 * self.effort.limit + PROVIDERS[name].startup + 30  # the float64 truth is computed within
-        return self.workers[name].ask("prepare", case, timeout=limit)
+        return self.workers[name].ask("prepare", case, self.effort.limit, timeout=limit)
 
     def _blocks(self, ready: dict[str, float]) -> dict[str, dict[str, Any]]:
         """Times of all providers, a block of each in turn."""

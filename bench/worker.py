@@ -14,16 +14,19 @@ import sys
 import time
 import warnings
 from multiprocessing.connection import Connection
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from . import gate, memory
 from .cases import Case
-from .operators import OPERATORS, Inputs
+from .operators import OPERATORS, Inputs, Run
 from .providers import PROVIDERS
 from .timing import Call, graph_times, times_on_cpu, times_on_gpu
 
+#: one part in so many of an image's samples is tried of what is probed
+PROBED = 1024
 #: of the memory that is available, what a provider may take
 MEMORY_SHARE = 0.8
 
@@ -43,12 +46,14 @@ class Session:
         self.name, self.provider, self.device = provider, PROVIDERS[provider], device
         self.calls: list[Call] = []
 
-    def prepare(self, case: Case) -> dict[str, Any]:
-        """Build the case and check its first call; its errors, and the seconds of a call."""
+    def prepare(self, case: Case, limit: float = math.inf) -> dict[str, Any]:
+        """Build the case and check its first call; its errors, and the seconds of a call, which `limit` is for."""
         operator, dtype = OPERATORS[case.operator], getattr(torch, case.dtype)
         inputs, expected = _truth(case_without_size(case), case, self._truth_of(), self.device)
         given = gate.given(inputs, case, dtype, self.device, full=True)
         run = operator.builders()[self.name](case)
+        if self.provider.probed:
+            self._probe(run, given, inputs, limit)
         start = time.perf_counter()
         result = run(given)
         upstream = None
@@ -70,6 +75,20 @@ class Session:
             self._synchronize()
             seconds = time.perf_counter() - start
         return {"errors": {"result": errors.result, "gradient": errors.gradient}, "seconds": seconds}
+
+    def _probe(self, run: Run, given: SimpleNamespace, inputs: Inputs, limit: float) -> None:
+        """Time a call on part of the samples, for which it is compiled first; over time where all would take longer."""
+        part = {name: getattr(given, name)[:1, : -(-getattr(given, name).shape[1] // PROBED)] for name in inputs.samples}
+        leaves = {name: values.detach().clone().requires_grad_(values.requires_grad) for name, values in part.items()}
+        small = SimpleNamespace(**{**vars(given), **leaves})
+        for _ in range(2):
+            start = time.perf_counter()
+            run(small).sum().backward()
+            self._synchronize()
+            seconds = time.perf_counter() - start
+        whole, tried = (next(iter(tensors.values())).numel() for tensors in ({n: getattr(given, n) for n in part}, leaves))
+        if seconds * whole / tried > limit:
+            raise Failure("over time", f"about {seconds * whole / tried:.3g} s a call, by its time for {tried:,} samples")
 
     def block(self, seconds: float, least: int, most: int, warm: bool) -> tuple[list[tuple[float, float]], int | None]:
         """Times of a block of calls, and its peak memory."""
