@@ -107,7 +107,8 @@ def _run(options: argparse.Namespace) -> int:
     if suite == "gpu" and device != "cuda":
         raise ValueError("--suite gpu needs a GPU, and PyTorch sees none; there are --suite cpu and --suite quick")
     found = run(suite, device, threads, say, options.only)
-    if not options.no_training and suite != "quick" and options.only is None:
+    wanted = not options.no_training and not found.get("interrupted")
+    if wanted and suite != "quick" and options.only is None:
         size, batch, preset = (128, 8, "small") if device == "cpu" else (256, 32, "default")
         settings = {"device": device, "preset": preset, "size": size, "batch": batch, "bins": 256, "steps": 5}
         found["training"] = profiling.attempt(say, **settings, losses=["huenet", "naive", "reference"], rates=found["rates"])

@@ -132,6 +132,6 @@ def against(revision: str, options: list[str]) -> Iterator[dict[str, Any]]:
 def _measured(tree: Path, out: Path, options: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench", "run", *options, "--out", str(out), "--no-plots", "--no-training"]
     environment = {**os.environ, "PYTHONPATH": str(tree)}  # before an installed huenet
-    if subprocess.run(command, cwd=tree, env=environment).returncode:
+    if subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.DEVNULL).returncode:
         raise ValueError(f"the benchmark failed in {tree}")
     return load(out)

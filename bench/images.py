@@ -42,6 +42,8 @@ def hues(case: Case, role: int) -> Tensor:
     if case.image == "constant":
         return torch.full((images, side * side), CONSTANT_HUES[role], dtype=torch.float64)
     first = _colors(case.image, images, side, 1 if role == 2 else 0)[:, 0]
+    if role == 2 and case.image == "noise":
+        return first.square()  # unlike an output's, or the distance between them would be nothing but rounding
     if role != 1:
         return first
     noise = _random(images, side * side, seed=2)

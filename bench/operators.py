@@ -41,9 +41,9 @@ class Operator:
     huenet: Callable[[Case, str], Run]
     naive: Builder
     peers: dict[str, Builder] = dataclasses.field(default_factory=dict)
-    #: largest relative error in float32, where rounding alone exceeds the providers' (a distance between similar histograms is a
-    #: difference of nearly equal numbers, and its gradient one of neighbouring sums over up to K bins)
-    tolerance: float = 0.0
+    #: times the providers' tolerance that rounding alone may take: a distance between histograms is a difference, and its gradient
+    #: one of neighbouring sums over up to K bins
+    conditioning: float = 1.0
     #: operations and bytes of huenet's algorithm: (case, bins in reach of a sample) -> Work; None: not in the roofline
     work: Callable[[Case, int], costs.Work] | None = None
 
@@ -171,7 +171,7 @@ OPERATORS = {
         _histogram_emd,
         _naive_histogram_emd,
         {"pot": peers.pot_samples},
-        tolerance=1e-4,
+        conditioning=10.0,
         work=costs.histogram,
     ),
     "emd": Operator(
@@ -185,5 +185,5 @@ OPERATORS = {
         lambda case: lambda given: naive.circular_squared_emd(given.p, given.q),
         {"huenet_order_1": lambda case: lambda given: emd(given.p, given.q, circular=True, order=1), "pot": peers.pot_histograms},
     ),
-    "hue_net_loss": Operator("whole Hue-Net loss", _hue_images, _hue_net_loss, _naive_hue_net_loss, tolerance=1e-4),
+    "hue_net_loss": Operator("whole Hue-Net loss", _hue_images, _hue_net_loss, _naive_hue_net_loss, conditioning=10.0),
 }

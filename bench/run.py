@@ -30,11 +30,14 @@ class Effort:
     most: int = 300
 
 
-EFFORTS = {"quick": Effort(0.15, 2.0, 1, 50), "cpu": Effort(0.9, 8.0, 3), "gpu": Effort(0.2, 2.0, 1)}
+EFFORTS = {"quick": Effort(0.15, 2.0, 1, 50), "cpu": Effort(0.9, 10.0, 3), "gpu": Effort(0.2, 2.0, 1)}
 
 
 def run(name: str, device: str, threads: int, say: Callable[[str], None], only: str | None = None) -> dict[str, Any]:
-    """Measure a suite; `only` keeps the cases whose operator has it in its name. Progress goes to `say`, a line a case."""
+    """Measure a suite; `only` keeps the cases whose operator has it in its name. Progress goes to `say`, a line a case.
+
+    Interrupted, it returns the cases so far, with `interrupted` set.
+    """
     started = time.monotonic()
     cases = [case for case in suite(name) if only is None or only in case.operator]
     measurement = Measurement(device, threads, EFFORTS[name])
@@ -58,6 +61,9 @@ def run(name: str, device: str, threads: int, say: Callable[[str], None], only: 
             rows = measurement.case(case)
             results["cases"].append({**dataclasses.asdict(case), "label": case.label, "rows": rows})
             say(f"[{number}/{len(cases)}, {time.monotonic() - started:.0f} s] {case.operator}, {case.label}: {_in_brief(rows)}")
+    except KeyboardInterrupt:
+        say("interrupted: the cases so far are kept")
+        results["interrupted"] = True
     finally:
         measurement.stop()
     results["seconds"] = round(time.monotonic() - started, 1)

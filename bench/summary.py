@@ -29,6 +29,8 @@ def _how(results: Results) -> str:
         f"compared by their forward pass. Photos: {results['photos']}. Measured ceilings: {ceilings}. "
         f"The run took {results['seconds'] / 60:.1f} minutes."
     )
+    if results.get("interrupted"):
+        text += "\n\n**Interrupted**: not all cases of the suite are here."
     if machine["load"] is not None and machine["load"] > 0.5 * machine["cores"] and machine["device"] == "cpu":
         text += (
             f"\n\n**The machine was busy**: load {machine['load']} on {machine['cores']} cores when the run began. Ratios of "

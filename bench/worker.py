@@ -64,7 +64,7 @@ class Session:
         self._synchronize()
         seconds = time.perf_counter() - start
         slopes = {name: getattr(given, name).grad for name in inputs.differentiated} if self.provider.gradient else {}
-        tolerance = max(self.provider.tolerance, operator.tolerance)
+        tolerance = self.provider.tolerance * operator.conditioning
         errors = gate.check(gate.Outcome(result.detach(), slopes), expected, inputs, case, tolerance)
         if errors.wrong:
             raise Failure("wrong", errors.wrong)
