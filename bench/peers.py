@@ -47,8 +47,9 @@ def kornia_information(case: Case) -> Run:
 
 
 def _kornia_bins(case: Case, like: Tensor) -> tuple[Tensor, Tensor]:
-    centers = (torch.arange(case.bins, dtype=like.dtype, device=like.device) + 0.5) / case.bins
-    return centers, like.new_tensor(deviation(case.bandwidth) / case.bins)
+    dtype = torch.promote_types(like.dtype, torch.float32)  # half precision cannot hold 256 centres
+    centers = (torch.arange(case.bins, dtype=dtype, device=like.device) + 0.5) / case.bins
+    return centers, centers.new_tensor(deviation(case.bandwidth) / case.bins)
 
 
 def kornia_information_loss(case: Case) -> Run:

@@ -127,7 +127,9 @@ def legend(results: Results) -> str:
 def where(results: Results) -> str:
     """Device, versions and commit in a line."""
     found = results["machine"]
-    device = f"{found['name']}, {found['threads']} threads" if found["device"] == "cpu" else found["name"]
+    device = (
+        f"{found['name']}, {found['threads']} thread{'s' * (found['threads'] > 1)}" if found["device"] == "cpu" else found["name"]
+    )
     driver = f", driver {found['driver']}" if found.get("driver") else ""
     commit = (results["commit"] or "unknown")[:7] + (" with uncommitted changes" if results["dirty"] else "")
     return f"{device}{driver}, torch {results['versions']['torch']}, commit {commit}, {results['date'][:10]}"
