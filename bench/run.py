@@ -76,8 +76,8 @@ class Measurement:
     def __init__(self, device: str, threads: int, effort: Effort) -> None:
         self.device, self.effort = device, effort
         self.workers = {name: Worker(name, device, threads) for name in PROVIDERS if unavailable(name, device) is None}
-        #: by provider and series: samples, and seconds a call took or would have taken
-        self.known: dict[tuple[object, ...], tuple[int, float]] = {}
+        #: by provider and series: samples, and seconds that a call took
+        self.known: dict[tuple[object, ...], list[tuple[int, float]]] = {}
 
     def case(self, case: Case) -> dict[str, dict[str, Any]]:
         """By provider: `status`, and times, memory and errors where it is `timed`, else the reason."""
@@ -93,7 +93,8 @@ class Measurement:
                 rows[name] = {"status": failure.status, "reason": failure.reason}
         for name, block in self._blocks(ready).items():
             rows[name] = rows[name] | block
-            self._remember(name, case, block["both"]["median"] if block["status"] == "timed" else None)
+            if block["status"] == "timed":
+                self.known[(name, *case.series)].append((case.batch * case.samples, block["both"]["median"]))
         for name in ready:
             self._quietly(name, "release")
         return rows
@@ -101,14 +102,19 @@ class Measurement:
     def _prepare(self, name: str, case: Case) -> dict[str, Any]:
         """Build and check, unless a smaller case says that it would take too long."""
         samples = case.batch * case.samples
-        if (name, *case.series) in self.known:
-            smaller, seconds = self.known[(name, *case.series)]
-            predicted = seconds * samples / smaller
+        known = self.known.setdefault((name, *case.series), [])
+        if known:
+            # many small images may take longer than a large one of as many samples, so the shortest prediction counts
+            predicted, smaller = min((seconds * samples / count, count) for count, seconds in known)
             if predicted > self.effort.limit:
-                self.known[(name, *case.series)] = samples, predicted
                 raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {smaller:,} samples")
         limit = 2 * self.effort.limit + PROVIDERS[name].startup + 30  # the float64 truth is computed within
-        return self.workers[name].ask("prepare", case, self.effort.limit, timeout=limit)
+        try:
+            return self.workers[name].ask("prepare", case, self.effort.limit, timeout=limit)
+        except Failure as failure:
+            if failure.status == "over time":
+                known.append((samples, limit))
+            raise
 
     def _blocks(self, ready: dict[str, float]) -> dict[str, dict[str, Any]]:
         """Times of all providers, a block of each in turn."""
@@ -150,10 +156,6 @@ class Measurement:
         except Failure:
             self.workers[name].stop()
             return None
-
-    def _remember(self, name: str, case: Case, seconds: float | None) -> None:
-        if seconds is not None:
-            self.known[(name, *case.series)] = case.batch * case.samples, seconds
 
     def _quietly(self, name: str, method: str) -> None:
         try:

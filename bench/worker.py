@@ -25,8 +25,9 @@ from .operators import OPERATORS, Inputs, Run
 from .providers import PROVIDERS
 from .timing import Call, graph_times, times_on_cpu, times_on_gpu
 
-#: one part in so many of an image's samples is tried of what is probed
-PROBED = 1024
+#: of what is probed, one part in so many of an image's samples, and how many times the limit it may then seem to take: a short call
+#: is mostly starting
+PROBES = ((1024, 30), (32, 1))
 #: of the memory that is available, what a provider may take
 MEMORY_SHARE = 0.8
 
@@ -77,18 +78,19 @@ class Session:
         return {"errors": {"result": errors.result, "gradient": errors.gradient}, "seconds": seconds}
 
     def _probe(self, run: Run, given: SimpleNamespace, inputs: Inputs, limit: float) -> None:
-        """Time a call on part of the samples, for which it is compiled first; over time where all would take longer."""
-        part = {name: getattr(given, name)[:1, : -(-getattr(given, name).shape[1] // PROBED)] for name in inputs.samples}
-        leaves = {name: values.detach().clone().requires_grad_(values.requires_grad) for name, values in part.items()}
-        small = SimpleNamespace(**{**vars(given), **leaves})
-        for _ in range(2):
-            start = time.perf_counter()
-            run(small).sum().backward()
-            self._synchronize()
-            seconds = time.perf_counter() - start
-        whole, tried = (next(iter(tensors.values())).numel() for tensors in ({n: getattr(given, n) for n in part}, leaves))
-        if seconds * whole / tried > limit:
-            raise Failure("over time", f"about {seconds * whole / tried:.3g} s a call, by its time for {tried:,} samples")
+        """Time calls on parts of the samples, for the first of which it is compiled; over time where all would take longer."""
+        whole = next(getattr(given, name) for name in inputs.samples).numel()
+        for share, patience in PROBES:
+            part = {name: getattr(given, name)[:1, : -(-getattr(given, name).shape[1] // share)] for name in inputs.samples}
+            leaves = {name: values.detach().clone().requires_grad_(values.requires_grad) for name, values in part.items()}
+            small, tried = SimpleNamespace(**{**vars(given), **leaves}), next(iter(leaves.values())).numel()
+            for _ in range(2):
+                start = time.perf_counter()
+                run(small).sum().backward()
+                self._synchronize()
+                seconds = (time.perf_counter() - start) * whole / tried
+            if seconds > patience * limit:
+                raise Failure("over time", f"about {seconds:.3g} s a call, by its time for {tried:,} samples")
 
     def block(self, seconds: float, least: int, most: int, warm: bool) -> tuple[list[tuple[float, float]], int | None]:
         """Times of a block of calls, and its peak memory."""
