@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint imports bench clean
+.PHONY: help demo test lint imports bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,14 +22,22 @@ lint: $(VENV)/installed ## check style
 imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
 	bash tests/imports.sh
 
-bench: $(VENV)/installed ## time the operators against the dense reference
-	$(RUN) -m pytest bench --benchmark-enable
+bench: $(VENV)/installed-bench ## time the operators and a training step against what people use today, on this CPU
+	$(RUN) -m bench run --suite cpu --device cpu
+
+gpu: ## test and time the kernels on this GPU, with the packages of PYTHON itself: torch, triton, numpy, pytest, matplotlib
+	$(PYTHON) -m pytest -m gpu tests/gpu -p no:xdist -p no:cacheprovider --override-ini addopts= --import-mode=importlib
+	$(PYTHON) -m bench run --suite gpu --device cuda
 
 $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "huenet needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { echo "no venv module: sudo apt install python3-venv"; exit 1; }
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	$(RUN) -m pip install --constraint constraints.txt --editable '.[test,bench]'
 	@touch $@
 
 clean: ## remove the environment and what it built

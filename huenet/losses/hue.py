@@ -56,15 +56,16 @@ class CircularEMDLoss(nn.Module):
     """Earth mover's distance between hue histograms around the hue circle (Eq. 12-14, 26).
 
     ``bins``: a `Bins` or a number of circular bins. ``scale``: "rms", the distance of Eq. 12, sqrt(cost / K), or "raw",
-    the paper's sum of squares (Eq. 13). ``circular`` False is for intensities on a line.
+    the paper's sum of squares (Eq. 13). ``circular`` False is for intensities on a line. ``backend`` of the histograms, as in
+    `soft_histogram`; None chooses by device.
     """
 
-    def __init__(self, bins: int | Bins = 256, scale: EmdScale = "rms", circular: bool = True) -> None:
+    def __init__(self, bins: int | Bins = 256, scale: EmdScale = "rms", circular: bool = True, backend: str | None = None) -> None:
         super().__init__()
         if scale not in ("rms", "raw"):
             raise ValueError(f"scale must be 'rms' or 'raw', got {scale!r}")
         self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular" if circular else "open")
-        self.scale, self.circular = scale, circular
+        self.scale, self.circular, self.backend = scale, circular, backend
 
     def forward(
         self,
@@ -96,23 +97,24 @@ class CircularEMDLoss(nn.Module):
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
         with _full_precision(hue):
-            return soft_histogram(_pixels("hue", hue), self.bins, weights=_optional_pixels("weights", weights, hue))
+            votes = _optional_pixels("weights", weights, hue)
+            return soft_histogram(_pixels("hue", hue), self.bins, weights=votes, backend=self.backend)
 
 
 class MutualInformationLoss(nn.Module):
     """How little the output tells about the source (Eq. 16-18, 27), whatever the colours.
 
     ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I,
-    "normalized" 1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` as for
-    `CircularEMDLoss`.
+    "normalized" 1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` and ``backend`` as
+    for `CircularEMDLoss`.
     """
 
-    def __init__(self, bins: int | Bins = 256, form: MiForm = "relative") -> None:
+    def __init__(self, bins: int | Bins = 256, form: MiForm = "relative", backend: str | None = None) -> None:
         super().__init__()
         if form not in ("relative", "conditional", "information", "normalized"):
             raise ValueError(f"form must be 'relative', 'conditional', 'information' or 'normalized', got {form!r}")
         self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular")
-        self.form = form
+        self.form, self.backend = form, backend
 
     def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Hues (B, C, H, W), pixel by pixel of the same place, and the votes of those pixels -> scalar."""
@@ -125,7 +127,11 @@ class MutualInformationLoss(nn.Module):
             shared = torch.promote_types(output.dtype, source.dtype)
             votes = _optional_pixels("weights", weights, output_hue)
             measured = mutual_information(
-                output.to(shared), source.to(shared), self.bins, weights=None if votes is None else votes.to(shared)
+                output.to(shared),
+                source.to(shared),
+                self.bins,
+                weights=None if votes is None else votes.to(shared),
+                backend=self.backend,
             )
             if self.form == "relative":
                 loss = 1 - measured.relative
@@ -196,7 +202,7 @@ class HueNetLoss(nn.Module):
     """The generator's complete loss, lambda EMD + gamma MI + adversarial (Eq. 25), with the paper's weights by default,
     and on request smoothness, which the paper does not have.
 
-    ``bins`` for EMD and ``mi_bins`` (None: the same) as for `CircularEMDLoss`.
+    ``bins`` for EMD, ``mi_bins`` (None: the same) and ``backend`` as for `CircularEMDLoss`.
     """
 
     def __init__(
@@ -210,17 +216,18 @@ class HueNetLoss(nn.Module):
         smoothness_weight: float = 0.0,
         emd_scale: EmdScale = "rms",
         mi_form: MiForm = "relative",
+        backend: str | None = None,
     ) -> None:
         super().__init__()
         self.emd_weight, self.mi_weight = emd_weight, mi_weight
         self.adversarial_weight, self.smoothness_weight = adversarial_weight, smoothness_weight
-        self.emd = CircularEMDLoss(bins, emd_scale)
-        self.mi = MutualInformationLoss(bins if mi_bins is None else mi_bins, mi_form)
+        self.emd = CircularEMDLoss(bins, emd_scale, backend=backend)
+        self.mi = MutualInformationLoss(bins if mi_bins is None else mi_bins, mi_form, backend)
         self.adversarial = AdversarialLoss()
         self.smoothness = SmoothnessLoss()
 
     @classmethod
-    def from_config(cls, config: LossConfig) -> HueNetLoss:
+    def from_config(cls, config: LossConfig, backend: str | None = None) -> HueNetLoss:
         """The loss that ``config`` describes."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
@@ -235,6 +242,7 @@ class HueNetLoss(nn.Module):
             smoothness_weight=config.smoothness_weight,
             emd_scale=config.emd_scale,
             mi_form=config.mi_form,
+            backend=backend,
         )
 
     def forward(

@@ -220,6 +220,27 @@ def test_configuration_reaches_the_parts() -> None:
     assert (loss.emd_weight, loss.mi_weight, loss.adversarial_weight, loss.smoothness_weight) == (1, 2, 3, 4)
 
 
+def test_backend_reaches_the_operators(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dense specification is called where it is asked for, and agrees with the default in values and gradients."""
+    called = []
+    for name in ("soft_histogram", "joint_histogram"):
+        original = getattr(reference, name)
+        monkeypatch.setattr(reference, name, lambda *given, name=name, original=original: called.append(name) or original(*given))
+    values, slopes = [], []
+    for backend in (None, "reference"):
+        output = _hues(2, 1, 8, 8).requires_grad_()
+        loss = HueNetLoss.from_config(LossConfig(bins=16, adversarial_weight=0.0), backend)
+        total = loss(output, _hues(2, 1, 8, 8, seed=1), _hues(2, 1, 8, 8, seed=2)).total
+        total.backward()
+        values.append(total.item())
+        slopes.append(output.grad)
+        assert sorted(set(called)) == ([] if backend is None else ["joint_histogram", "soft_histogram"])
+    assert values[0] == pytest.approx(values[1], rel=1e-10)
+    torch.testing.assert_close(*slopes, rtol=1e-8, atol=1e-12)
+    with pytest.raises(ValueError, match="backend"):
+        CircularEMDLoss(16, backend="fast")(_hues(1, 1, 8, 8), _hues(1, 1, 8, 8))
+
+
 def test_compiles_in_one_graph() -> None:
     loss = HueNetLoss(16)
     target, source = _hues(1, 1, 8, 8, seed=1, dtype=torch.float32), _hues(1, 1, 8, 8, seed=2, dtype=torch.float32)

@@ -1,0 +1,190 @@
+"""`python -m bench`: how much time and memory do the operators save, against what people use today, on this machine?
+
+python -m bench run                          time a suite, check it, write JSON, summary and plots
+python -m bench plot bench/results/cpu       draw the plots of a run again
+python -m bench compare BEFORE AFTER         two runs; exits with 1 where huenet regressed
+python -m bench compare --base main          this working tree against a revision, on this machine
+python -m bench profile                      the training step, with fused and with naive losses
+python -m bench compile                      what the Triton kernels compile to
+python -m bench readme [--check]             README's section on speed, from the committed results
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import profile as profiling
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if all is well, 1 for a regression or a stale README, 2 for a mistake, told in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        print(f"bench: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+
+    run = commands.add_parser("run", help="time a suite", formatter_class=defaults)
+    _add_suite(run)
+    run.add_argument("--out", type=Path, default=None, help="folder for results.json, summary.md and plots (bench/results/SUITE)")
+    run.add_argument("--no-plots", action="store_true", help="draw nothing")
+    run.add_argument("--no-training", action="store_true", help="leave the training step out")
+    run.set_defaults(command=_run)
+
+    plot = commands.add_parser("plot", help="draw the plots of runs again")
+    plot.add_argument("runs", type=Path, nargs="+", metavar="FILE", help="results.json of a run, or its folder")
+    plot.set_defaults(command=_plot)
+
+    compare = commands.add_parser("compare", help="compare two runs, or two commits", formatter_class=defaults)
+    compare.add_argument("runs", type=Path, nargs="*", metavar="FILE", help="two runs: before and after")
+    compare.add_argument("--base", metavar="REV", help="measure this revision and the working tree instead")
+    compare.add_argument("--threshold", type=float, default=0.1, help="growth of time or memory that is a regression")
+    _add_suite(compare, default="quick")
+    compare.set_defaults(command=_compare)
+
+    profile = commands.add_parser("profile", help="profile the training step", formatter_class=defaults)
+    profiling.add_options(profile)
+    profile.add_argument("--losses", nargs="+", default=["huenet", "naive"], choices=("huenet", "naive", "reference"), help="kinds")
+    profile.add_argument("--out", type=Path, default=None, help="also write the figures to this JSON file")
+    _add_machine(profile)
+    profile.set_defaults(command=_profile)
+
+    compiled = commands.add_parser("compile", help="registers, spills and instructions of the Triton kernels")
+    compiled.set_defaults(command=_compile)
+
+    readme = commands.add_parser("readme", help="write README's section on speed")
+    readme.add_argument("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
+    readme.set_defaults(command=_readme)
+    return parser
+
+
+def _add_suite(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    parser.add_argument("--suite", choices=("quick", "cpu", "gpu"), default=default, help="cases; by default, the device's")
+    parser.add_argument("--only", metavar="NAME", help="only operators with this in their name")
+    _add_machine(parser)
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=None, help="by default cuda where there is one")
+    parser.add_argument("--threads", type=int, default=None, help="of a CPU; by default all that torch would take")
+
+
+def _machine(options: argparse.Namespace) -> tuple[str, int]:
+    """Device and threads, checked."""
+    import torch
+
+    device = options.device or ("cuda" if torch.cuda.is_available() and getattr(options, "suite", None) != "cpu" else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch sees no GPU here")
+    threads = torch.get_num_threads() if options.threads is None else options.threads
+    if threads < 1:
+        raise ValueError(f"--threads must be at least 1, got {threads}")
+    torch.set_num_threads(threads)
+    return device, threads
+
+
+def _run(options: argparse.Namespace) -> int:
+    from . import results
+    from .run import run, say
+
+    device, threads = _machine(options)
+    suite = options.suite or {"cpu": "cpu", "cuda": "gpu"}[device]
+    if suite == "gpu" and device != "cuda":
+        raise ValueError("--suite gpu needs a GPU, and PyTorch sees none; there are --suite cpu and --suite quick")
+    found = run(suite, device, threads, say, options.only)
+    wanted = not options.no_training and not found.get("interrupted")
+    if wanted and suite != "quick" and options.only is None:
+        size, batch, preset = (128, 8, "small") if device == "cpu" else (256, 32, "default")
+        settings = {"device": device, "preset": preset, "size": size, "batch": batch, "bins": 256, "steps": 5}
+        found["training"] = profiling.attempt(say, **settings, losses=["huenet", "naive", "reference"], rates=found["rates"])
+    folder = options.out or results.FOLDER / suite
+    results.save(found, folder)
+    if not options.no_plots:
+        from .plots import draw
+
+        draw(found, folder)
+    print((folder / "summary.md").read_text())
+    print(f"written to {folder}")
+    return 0
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from .plots import draw
+    from .results import load
+
+    for path in options.runs:
+        for file in draw(load(path), path if path.is_dir() else path.parent):
+            print(file)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from .compare import against, compare, report
+    from .results import load
+
+    if options.threshold <= 0:
+        raise ValueError(f"--threshold must be positive, got {options.threshold}")
+    if options.base is not None:
+        if options.runs:
+            raise ValueError("give two runs or --base, not both")
+        device, threads = _machine(options)
+        chosen = ["--suite", options.suite, "--device", device, "--threads", str(threads)]
+        before, after = against(options.base, chosen + (["--only", options.only] if options.only else []))
+    elif len(options.runs) == 2:
+        before, after = map(load, options.runs)
+    else:
+        raise ValueError(f"compare needs two runs, or --base, got {len(options.runs)} runs")
+    changes = compare(before, after, options.threshold)
+    print(report(before, after, changes, options.threshold))
+    return int(any(change.regression for change in changes))
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from . import machine, training_table
+    from .run import say
+
+    device, _ = _machine(options)
+    settings = {name: getattr(options, name) for name in ("preset", "size", "batch", "bins", "steps", "losses")}
+    found = profiling.profile(device, **settings, rates=machine.rates(device), say=say)
+    print(training_table.table(found), training_table.about(found), sep="\n\n")
+    if options.out is not None:
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+def _compile(options: argparse.Namespace) -> int:
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        raise ValueError("interpreted kernels cannot be compiled: unset TRITON_INTERPRET")
+    from .compiled import main as compiled
+
+    compiled()
+    return 0
+
+
+def _readme(options: argparse.Namespace) -> int:
+    from .readme import update
+
+    current = update(options.check)
+    if options.check and not current:
+        print("bench: README's section on speed is out of date: run `python -m bench readme`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The images of the cases: hues in [0, 1) and the weights of their pixels, seeded.
+
+Large inputs repeat a smaller image, so that results and gradients of inputs of any size can be checked against a dense float64
+computation on the small one: a mean over samples does not change when all of them are repeated.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .cases import Case
+
+#: most images that differ in a batch, and most responses (samples x bins) of the dense float64 computation
+DISTINCT, LARGEST = 4, 1 << 24
+PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "flower_color"
+CONSTANT_HUES = (0.3, 0.6, 0.9)
+
+
+def base_shape(case: Case) -> tuple[int, int]:
+    """How many images differ, a divisor of the batch so that means over it stay the same, and the side of what is repeated."""
+    images, side = next(count for count in range(DISTINCT, 0, -1) if case.batch % count == 0), case.side
+    while side % 2 == 0 and images * side * side * case.bins > LARGEST:
+        side //= 2
+    return images, side
+
+
+def repeated(values: Tensor, case: Case, samples: bool = True) -> Tensor:
+    """Base values (images, n, ...) as the case's (batch, samples, ...): repeated over the batch and, if wanted, over samples."""
+    batch = values[torch.arange(case.batch, device=values.device) % len(values)]
+    if not samples:
+        return batch
+    return batch.repeat(1, case.samples // values.shape[1])
+
+
+def hues(case: Case, role: int) -> Tensor:
+    """Base hues (images, n) of one of three images: 0 an output, 1 its source, which it resembles, 2 another image's."""
+    images, side = base_shape(case)
+    if case.image == "constant":
+        return torch.full((images, side * side), CONSTANT_HUES[role], dtype=torch.float64)
+    first = _colors(case.image, images, side, 1 if role == 2 else 0)[:, 0]
+    if role == 2 and case.image == "noise":
+        return first.square()  # unlike an output's, or the distance between them would be nothing but rounding
+    if role != 1:
+        return first
+    noise = _random(images, side * side, seed=2)
+    return (first + 0.1 * noise) / 1.1 if case.image == "noise" else torch.remainder(first + 0.05 + 0.02 * noise, 1.0)
+
+
+def weights(case: Case, role: int) -> Tensor:
+    """Base votes (images, n) of the pixels of the image in that role: saturation times value."""
+    images, side = base_shape(case)
+    if case.image == "constant":
+        return torch.ones(images, side * side, dtype=torch.float64)
+    colors = _colors(case.image, images, side, 1 if role == 2 else 0)
+    return colors[:, 1] * colors[:, 2]
+
+
+@functools.lru_cache(maxsize=8)
+def _colors(kind: str, images: int, side: int, which: int) -> Tensor:
+    """Hue, saturation, value (images, 3, n) in float64."""
+    if kind == "noise":
+        return _random(images, 3, side * side, seed=which)
+    from huenet.color import rgb_to_hsv
+
+    rgb = _real_photos(images, side, which) if PHOTOS.is_dir() else _drawn_photos(images, side, which)
+    return rgb_to_hsv(rgb.double()).flatten(2)
+
+
+def _real_photos(images: int, side: int, which: int) -> Tensor:
+    from huenet.data import find_images, fit, load_image
+
+    paths = find_images(PHOTOS)[which * DISTINCT :][:images]
+    return torch.stack([fit(load_image(path), side) for path in paths])
+
+
+def _drawn_photos(images: int, side: int, which: int) -> Tensor:
+    from huenet.garden import garden
+
+    return garden(images, max(side, 16), seed=which).images[:, :, :side, :side].float() / 255
+
+
+def photo_source() -> str:
+    """Where the hues of the cases called `photo` come from."""
+    return f"photos of {PHOTOS.name}" if PHOTOS.is_dir() else "pictures drawn by huenet.garden"
+
+
+def _random(*shape: int, seed: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -1,0 +1,111 @@
+"""What a run was made on: device, versions, commit, and the rates it reaches, which the roofline is drawn from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGES = ("huenet", "torch", "triton", "numpy", "kornia", "monai", "POT", "pykeops")
+
+
+def describe(device: str, threads: int) -> dict[str, Any]:
+    """The device and its system."""
+    common = {"device": device, "threads": threads, "cores": os.cpu_count(), "system": platform.platform()}
+    common["python"] = platform.python_version()
+    common["load"] = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    if device == "cpu":
+        return {**common, "name": _processor()}
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        **common,
+        "name": properties.name,
+        "memory_bytes": properties.total_memory,
+        "multiprocessors": properties.multi_processor_count,
+        "driver": _driver(),
+        "cuda": torch.version.cuda or torch.version.hip,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what is measured."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found | {"torch": torch.__version__}
+
+
+def commit() -> dict[str, Any]:
+    """The commit, and whether the working tree differs from it (beside results); None where there is no repository."""
+    revision = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", ".", ":!bench/results", ":!README.md") or ""
+    return {"commit": revision, "dirty": bool(changes) if revision else None}
+
+
+def rates(device: str) -> dict[str, float]:
+    """Measured ceilings: bytes a second of a copy (read and written), and operations a second of matrix products by precision."""
+    large = device == "cuda"
+    found = {"bandwidth": _bandwidth((1 << 28) if large else (1 << 26), device)}
+    side = 8192 if large else 1536
+    a, b = torch.randn(2, side, side, device=device)
+    found["float32"] = 2 * side**3 / _best(lambda: a @ b, device)
+    if large:
+        allowed = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = True
+        found["tf32"] = 2 * side**3 / _best(lambda: a @ b, device)
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        c, d = a.bfloat16(), b.bfloat16()
+        found["bfloat16"] = 2 * side**3 / _best(lambda: c @ d, device)
+    return found
+
+
+def _bandwidth(count: int, device: str) -> float:
+    source = torch.empty(count, dtype=torch.float32, device=device).normal_()
+    target = torch.empty_like(source)
+    return 2 * source.numel() * source.element_size() / _best(lambda: target.copy_(source), device)
+
+
+def _best(call: Callable[[], object], device: str, rounds: int = 5) -> float:
+    """Seconds of the fastest call."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+def _driver() -> str | None:
+    try:
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()[0].strip()
+    except (OSError, subprocess.SubprocessError, IndexError):
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,187 @@
+"""What is measured: for each operator its inputs, huenet's function, the naive one, and other libraries' (see README.md).
+
+A *builder* takes a case and gives a function of the inputs, by name, that returns the result: (batch, ...) or a scalar, the mean
+over the batch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TypeAlias
+
+from torch import Tensor
+
+from huenet.kernels import Bins, emd, histogram_emd, joint_histogram, mutual_information, reference, soft_histogram, squared_emd
+
+from . import costs, images, naive, peers
+from .cases import Case
+
+Given: TypeAlias = SimpleNamespace
+Run: TypeAlias = Callable[[Given], Tensor]
+Builder: TypeAlias = Callable[[Case], Run]
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Base inputs by name, in float64 (see images.py): `samples` (images, n) are repeated to the case's size, `fixed`
+    (images, ...) over the batch only."""
+
+    differentiated: tuple[str, ...]
+    samples: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    fixed: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operator:
+    title: str
+    inputs: Callable[[Case], Inputs]
+    #: (case, backend) -> run; backends `triton`, `torch` and `reference`, whose float64 result is the truth
+    huenet: Callable[[Case, str], Run]
+    naive: Builder
+    peers: dict[str, Builder] = dataclasses.field(default_factory=dict)
+    #: times the providers' tolerance that rounding alone may take: a distance between histograms is a difference, and its gradient
+    #: one of neighbouring sums over up to K bins
+    conditioning: float = 1.0
+    #: operations and bytes of huenet's algorithm: (case, bins in reach of a sample) -> Work; None: not in the roofline
+    work: Callable[[Case, int], costs.Work] | None = None
+
+    def builders(self) -> dict[str, Builder]:
+        """By provider's name."""
+        backends = {name: lambda case, name=name: self.huenet(case, name) for name in ("triton", "torch", "reference")}
+        return {**backends, "naive": self.naive, "compiled": lambda case: peers.compiled(self.naive(case)), **self.peers}
+
+
+def bins(case: Case, boundary: str = "open") -> Bins:
+    return Bins(case.bins, bandwidth=case.bandwidth, boundary=boundary)
+
+
+def _one(case: Case) -> Inputs:
+    return Inputs(("x",), {"x": images.hues(case, 0)})
+
+
+def _pair(case: Case) -> Inputs:
+    return Inputs(("x", "y"), {"x": images.hues(case, 0), "y": images.hues(case, 1)})
+
+
+def _against_target(case: Case) -> Inputs:
+    """Samples, and the histogram that they should have; its samples too, for those who compare samples."""
+    other = images.hues(case, 2)
+    target = reference.soft_histogram(other, bins(case, "circular"), None)
+    return Inputs(("x",), {"x": images.hues(case, 0), "other": other}, {"target": target})
+
+
+def _two_histograms(case: Case) -> Inputs:
+    larger = dataclasses.replace(case, side=64)
+    p, q = (reference.soft_histogram(images.hues(larger, role), bins(case, "circular"), None) for role in (0, 2))
+    return Inputs(("p",), fixed={"p": p, "q": q})
+
+
+def _hue_images(case: Case) -> Inputs:
+    hues = {name: images.hues(case, role) for role, name in enumerate(("output", "source", "target"))}
+    votes = {"weights": images.weights(case, 1), "target_weights": images.weights(case, 2)}
+    return Inputs(("output",), {**hues, **votes})
+
+
+def _histogram_emd(case: Case, backend: str) -> Run:
+    circle = bins(case, "circular")
+    return lambda given: histogram_emd(given.x, given.target, circle, squared=True, backend=backend)
+
+
+def _naive_histogram(case: Case) -> Run:
+    return lambda given: naive.histogram(naive.responses(given.x, case.bins, case.bandwidth, False))
+
+
+def _naive_joint(case: Case) -> Run:
+    return lambda given: naive.joint_histogram(
+        *(naive.responses(samples, case.bins, case.bandwidth, False) for samples in (given.x, given.y))
+    )
+
+
+def _naive_information(case: Case) -> Run:
+    joint = _naive_joint(case)
+    return lambda given: naive.relative_information(joint(given))
+
+
+def _naive_histogram_emd(case: Case) -> Run:
+    def run(given: Given) -> Tensor:
+        histogram = naive.histogram(naive.responses(given.x, case.bins, case.bandwidth, True))
+        return naive.circular_squared_emd(histogram, given.target)
+
+    return run
+
+
+def _hue_net_loss(case: Case, backend: str) -> Run:
+    from huenet.losses import HueNetLoss
+
+    loss = HueNetLoss(bins(case, "circular"), adversarial_weight=0.0, backend=backend)
+
+    def run(given: Given) -> Tensor:
+        view = lambda samples: samples[:, None, :, None]  # noqa: E731
+        hues = (view(getattr(given, name)) for name in ("output", "target", "source"))
+        return loss(*hues, output_weights=view(given.weights), target_weights=view(given.target_weights)).total
+
+    return run
+
+
+def _naive_hue_net_loss(case: Case) -> Run:
+    def run(given: Given) -> Tensor:
+        hues_and_votes = given.output, given.source, given.target, given.weights, given.target_weights
+        return naive.hue_net_loss(*hues_and_votes, case.bins, case.bandwidth)
+
+    return run
+
+
+OPERATORS = {
+    "soft_histogram": Operator(
+        "soft histogram",
+        _one,
+        lambda case, backend: lambda given: soft_histogram(given.x, bins(case), backend=backend),
+        _naive_histogram,
+        {"kornia": peers.kornia_histogram, "keops": peers.keops_histogram, "histc": peers.histc},
+        work=costs.histogram,
+    ),
+    "joint_histogram": Operator(
+        "joint histogram",
+        _pair,
+        lambda case, backend: lambda given: joint_histogram(given.x, given.y, bins(case), backend=backend),
+        _naive_joint,
+        {"kornia": peers.kornia_joint_histogram, "keops": peers.keops_joint_histogram, "numpy": peers.numpy_joint_histogram},
+        work=costs.joint,
+    ),
+    "mutual_information": Operator(
+        "joint histogram + mutual information",
+        _pair,
+        lambda case, backend: lambda given: mutual_information(given.x, given.y, bins(case), backend=backend).relative,
+        _naive_information,
+        {
+            "kornia": peers.kornia_information,
+            "kornia_mi": peers.kornia_information_loss,
+            "monai": peers.monai_information,
+            "numpy": peers.numpy_joint_histogram,
+        },
+        work=costs.joint,
+    ),
+    "histogram_emd": Operator(
+        "soft histogram + circular EMD",
+        _against_target,
+        _histogram_emd,
+        _naive_histogram_emd,
+        {"pot": peers.pot_samples},
+        conditioning=10.0,
+        work=costs.histogram,
+    ),
+    "emd": Operator(
+        "circular EMD of histograms",
+        _two_histograms,
+        lambda case, backend: (
+            (lambda given: reference.squared_emd(given.p, given.q, True))
+            if backend == "reference"
+            else (lambda given: squared_emd(given.p, given.q, circular=True))
+        ),
+        lambda case: lambda given: naive.circular_squared_emd(given.p, given.q),
+        {"huenet_order_1": lambda case: lambda given: emd(given.p, given.q, circular=True, order=1), "pot": peers.pot_histograms},
+    ),
+    "hue_net_loss": Operator("whole Hue-Net loss", _hue_images, _hue_net_loss, _naive_hue_net_loss, conditioning=10.0),
+}
