@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..config import LossConfig
-from ..kernels import Bins, emd, mutual_information, soft_histogram, squared_emd
+from ..kernels import Bins, histogram_emd, mutual_information, soft_histogram
 
 EmdScale = Literal["rms", "raw"]
 MiForm = Literal["relative", "conditional", "information", "normalized"]
@@ -83,15 +83,21 @@ class CircularEMDLoss(nn.Module):
         """
         if (target_hue is None) == (target_histogram is None):
             raise ValueError("give either target_hue or target_histogram")
-        p = self.histogram(output_hue, output_weights)
         q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
-        if p.shape != q.shape:
-            raise ValueError(
-                f"output and target must agree in batch, channels and bins, got histograms {tuple(p.shape)} and {tuple(q.shape)}"
+        with _full_precision(output_hue):
+            pixels, votes = _pixels("output_hue", output_hue), _optional_pixels("output_weights", output_weights, output_hue)
+            p_shape = (*pixels.shape[:2], self.bins.count)
+            if p_shape != q.shape:
+                raise ValueError(
+                    f"output and target must agree in batch, channels and bins, got histograms {p_shape} and {tuple(q.shape)}"
+                )
+            squared = self.scale == "raw"
+            distance = histogram_emd(
+                pixels, q, self.bins, circular=self.circular, squared=squared, weights=votes, backend=self.backend
             )
-        with _full_precision(p):
-            distance = (emd if self.scale == "rms" else squared_emd)(p, q, circular=self.circular)
-            colored = (p.detach().sum(-1) > 0) & (q.detach().sum(-1) > 0)
+            colored = q.detach().sum(-1) > 0
+            if votes is not None:
+                colored = colored & (votes.detach().sum(-1) > 0)
             return torch.where(colored, distance, 0.0).mean()
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
