@@ -51,8 +51,8 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
 
 
 def image(count: int, rows: int = 1, seed: int = 0) -> Tensor:
-    """Half of the samples all over the range and beyond, half in clusters, the last at its ends and outside; float64."""
-    return torch.cat([samples(rows, count // 2, seed=seed), clustered(count - count // 2, seed, rows)], -1)
+    """Samples all over the range and beyond, then as many in clusters, the last of which lie at its ends and outside; float64."""
+    return torch.cat([samples(rows, count - count // 2, seed=seed), clustered(count // 2, seed, rows)], -1)
 
 
 def inputs(count: int, rows: int = 1, dtype: torch.dtype = torch.float32) -> list[Tensor]:

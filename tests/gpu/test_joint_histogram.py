@@ -49,7 +49,7 @@ def test_double_precision(boundary, count):
 @TILED_AND_DENSE
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_of_samples(number, bins):
-    check("joint_histogram", bins, inputs(number))
+    check("joint_histogram", bins, inputs(number)[: 3 if number > 1 else 2])  # the weight of a sample alone has no effect
     check("joint_histogram", bins, inputs(number, rows=2 if number < 10_000 else 1)[:2])
 
 

@@ -43,7 +43,7 @@ def test_bandwidths(bandwidth, boundary):
 @TILED_AND_DENSE
 @pytest.mark.parametrize("number", NUMBERS)
 def test_numbers_of_samples(number, bins):
-    check("soft_histogram", bins, inputs(number))
+    check("soft_histogram", bins, inputs(number)[: 3 if number > 1 else 2])  # the weight of a sample alone has no effect
     check("soft_histogram", bins, inputs(number, rows=2)[:2])
 
 
