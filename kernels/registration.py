@@ -12,12 +12,16 @@ from torch import Tensor
 
 
 def operator(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Decorator: register a function as `huenet::name`. Inside, autocast is off: histograms are summed in the dtype given."""
+    """Decorator: register a function as `huenet::name`.
+
+    Inside, autocast is off, as histograms are summed in the dtype given, and the first tensor's GPU is the current one, on which
+    Triton launches kernels.
+    """
 
     def register(function: Callable[..., Any]) -> Any:
         @functools.wraps(function)
         def exact(first: Tensor, *args: Any) -> Any:
-            with torch.autocast(first.device.type, enabled=False):
+            with torch.autocast(first.device.type, enabled=False), torch.cuda.device_of(first):
                 return function(first, *args)
 
         return torch.library.custom_op(f"huenet::{name}", exact, mutates_args=())

@@ -7,7 +7,8 @@ import importlib
 import os
 
 import pytest
-import torch
+
+from tests.poison import poison
 
 collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["test_*.py"]
 
@@ -31,17 +32,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def poisoned_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a kernel leaves unwritten is NaN, or an index far outside."""
-
-    def poisoned(make):
-        def made(*arguments: object, **options: object) -> torch.Tensor:
-            tensor = make(*arguments, **options)
-            return tensor.fill_(torch.nan if tensor.is_floating_point() else -(2**30))
-
-        return made
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned(torch.Tensor.new_empty))
-    monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
+    poison(monkeypatch)
 
 
 def pytest_report_header() -> str:

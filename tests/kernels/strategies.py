@@ -20,7 +20,7 @@ def samples(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64, spil
 
 def upstream(like: Tensor, seed: int = 100) -> Tensor:
     """A random gradient, scaled so that no bin dominates."""
-    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(like.dtype)
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(like)
 
 
 def gradients(function, inputs: list[Tensor], seed: int = 100) -> tuple[Tensor, list[Tensor]]:
