@@ -178,9 +178,9 @@ def joint_histogram(
         bins, bins_y: bins of x and of y. `bins_y` None repeats `bins`; an int is `bins` with that count.
         weights: non-negative votes of the pairs, broadcastable to x, normalised to mean 1; where they sum to zero the histogram
             and its gradients are zero.
-        backend: None or "torch" (block-sparse, CPU or CUDA), "triton" (fused kernels for GPUs: tested in Triton's interpreter
-            and compiled for sm_80, sm_90, sm_100 and gfx942, not yet run on a GPU), or "reference" (dense PyTorch, whose
-            backward pass autocast may round).
+        backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (block-sparse, any device) or "reference" (dense
+            PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where that cannot
+            serve, and "torch" elsewhere.
 
     Returns:
         (..., Kx, Ky), non-negative, summing to 1 but for what `open` boundaries lose.

@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .. import arguments
 from ..bins import Bins
 from .axis import Axis, accumulator, coordinate, make_axis, precision, within_reach
 from .programs import flat_program, sample_share
@@ -226,7 +227,7 @@ def soft_forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
         x, shares, sums, samples, parts, axis.frozen, _spans(axis), _images(axis), BLOCK,
         WEIGHTED=shares is not None, ACC=accumulator(x), num_warps=1,
     )  # fmt: skip
-    return _spread_nan(sums.sum(1), x, shares)
+    return arguments.spread_nan(sums.sum(1), x, shares)
 
 
 def soft_backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
@@ -250,7 +251,7 @@ def joint_forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bin
         x, y, shares, sums, samples, parts, *_constants(ax, ay), BLOCK, WEIGHTED=shares is not None,
         ACC=accumulator(x), PRECISION=precision(x), num_warps=joint_warps(x.dtype),
     )  # fmt: skip
-    return _spread_nan(sums.sum(1), x, y, shares)
+    return arguments.spread_nan(sums.sum(1), x, y, shares)
 
 
 def joint_backward(
@@ -289,12 +290,3 @@ def _parts(x: Tensor, programs: int) -> int:
 
 def joint_warps(dtype: torch.dtype) -> int:
     return 4 if dtype == torch.float64 else 2
-
-
-def _spread_nan(histogram: Tensor, *samples: Tensor | None) -> Tensor:
-    """NaN in the whole histogram of an image that has a NaN sample or share, as the dense formula gives it; in place."""
-    for values in samples:
-        if values is not None:  # a NaN makes the row's sum NaN, an infinity must not
-            bad = (values != values).any(1)
-            histogram.masked_fill_(bad.view(-1, *[1] * (histogram.dim() - 1)), torch.nan)
-    return histogram
