@@ -82,7 +82,7 @@ def _cpu() -> Iterator[Case]:
     yield from _vary(GROWN, base=Case("", side=64), bins=[32])
     yield from _vary(GROWN, side=[64, 128, 512])
     yield from _vary(GROWN, "ours", side=[1024, 2048, 4096])
-    yield from _vary([*GROWN, "joint_histogram"], bins=[32, 64, 1024])
+    yield from _vary([*GROWN, "joint_histogram"], base=Case("", side=128), bins=[32, 64, 256, 1024])
     yield from _vary(GROWN, base=Case("", side=64), batch=[4, 16])
     yield from _vary(GROWN, "ours", base=Case("", side=64), batch=[64, 256])
     yield from _vary(GROWN, "ours", bandwidth=[0.2, 1.0, 2.0, 4.0])

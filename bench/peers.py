@@ -124,7 +124,9 @@ def numpy_joint_histogram(case: Case) -> Run:
     import numpy as np
 
     def run(given: SimpleNamespace) -> Tensor:
-        rows = zip(given.x.detach().cpu().numpy(), given.y.detach().cpu().numpy())
+        # numpy has no bfloat16
+        wide = (samples.detach().to(torch.promote_types(samples.dtype, torch.float32)) for samples in (given.x, given.y))
+        rows = zip(*(samples.cpu().numpy() for samples in wide))
         counts = [np.histogram2d(x, y, case.bins, ((0, 1), (0, 1)))[0] for x, y in rows]
         return torch.from_numpy(np.stack(counts)) / given.x.shape[-1]
 
