@@ -217,7 +217,10 @@ def _serve(pipe: Connection, provider: str, device: str, threads: int) -> None:
             answer = failure.status, failure.reason
         except Exception as error:
             answer = _status(error), one_line(error)
-        pipe.send(answer)
+        try:
+            pipe.send(answer)
+        except OSError:  # the parent is gone
+            return
 
 
 def _status(error: Exception) -> str:
