@@ -26,8 +26,11 @@ bench: $(VENV)/installed-bench ## time the operators and a training step against
 	$(RUN) -m bench run --suite cpu --device cpu
 
 gpu: ## test and time the kernels on this GPU, with the packages of PYTHON itself: torch, triton, numpy, pytest, matplotlib
-	$(PYTHON) -m pytest -m gpu tests/gpu -p no:xdist -p no:cacheprovider --override-ini addopts= --import-mode=importlib
-	$(PYTHON) -m bench run --suite gpu --device cuda
+	@status=0; \
+	ls tests/gpu/test_*.py | xargs -P 8 -n 1 $(PYTHON) -m pytest -q -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider \
+		|| status=1; \
+	$(PYTHON) -m bench run --suite gpu --device cuda || status=1; \
+	exit $$status
 
 $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

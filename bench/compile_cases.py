@@ -123,6 +123,7 @@ def _joint_histogram() -> list[Case]:
             "EDGES": bool(label), "BLOCK": j.FORWARD_BLOCK,
         }  # fmt: skip
         gradients = {"NEEDS_X": True, "NEEDS_Y": True, "NEEDS_SHARES": bool(label), "INFORMATION": True}
+        block = j.backward_block(bool(label), bool(label))
         fold = {
             **two, "IMAGES_X": axis.images, "IMAGES_Y": axis.images, "FOLD": j.FOLD, "WEIGHTED": bool(label), "INFORMATION": True,
         }  # fmt: skip
@@ -137,8 +138,8 @@ def _joint_histogram() -> list[Case]:
             ),
             Case("joint fold" + label, j._fold_kernel, fold, 1, unit="cell", units=j.FOLD**2, work=0 if label else BATCH * 256**2),
             Case(
-                "joint backward" + label, j._backward_kernel, {**forward, **gradients, "BLOCK": j.BACKWARD_BLOCK},
-                j.backward_warps(torch.float32, not label), units=j.BACKWARD_BLOCK, work=work, matrix=True,
+                "joint backward" + label, j._backward_kernel, {**forward, **gradients, "BLOCK": block},
+                j.backward_warps(torch.float32, not label), units=block, work=work, matrix=True,
             ),
         ]  # fmt: skip
     return found
@@ -148,12 +149,20 @@ def _mutual_information() -> list[Case]:
     m, axis = mutual_information, _axis()
     two = {"X": axis.frozen, "Y": axis.frozen, "ACC": tl.float32}
     edges = {**two, "IMAGES": axis.images, "FOLD": joint_histogram.FOLD}
+    backward = {
+        **two, "PADDED": 256, "SEGMENT": order.SEGMENT, "PRECISION": None, "WEIGHTED": True, "EDGES": True, "INFORMATION": True,
+        "NEEDS_X": True, "NEEDS_Y": True, "NEEDS_SHARES": True, "BLOCK": joint_histogram.backward_block(True, True),
+    }  # fmt: skip
     terms = {**two, "PADDED_X": 256, "PADDED_Y": 256, "AT_ONCE": m._AT_ONCE, "EDGES": True}
     return [
         Case("information terms", m._terms_kernel, terms, 8, unit="cell", units=256 * m._AT_ONCE),
+        Case(
+            "information backward", joint_histogram._backward_kernel, backward,
+            joint_histogram.backward_warps(torch.float32, False), units=backward["BLOCK"], matrix=True,
+        ),
         Case("information edges of x", m._edges_kernel, {**edges, "ALONG_X": True}, 1, unit="bin", units=joint_histogram.FOLD),
         Case("information edges of y", m._edges_kernel, {**edges, "ALONG_X": False}, 1, unit="bin", units=joint_histogram.FOLD),
-    ]
+    ]  # fmt: skip
 
 
 def _dense() -> list[Case]:

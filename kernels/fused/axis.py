@@ -14,6 +14,7 @@ Reaches of neighbouring tiles are laid out one TILE apart on the *extended axis*
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -66,12 +67,17 @@ class Axis(NamedTuple):
     @property
     def frozen(self) -> Axis:
         """The same with every field a compile-time constant, which the compiler needs for shapes; its interpreter, none."""
-        return self if triton.knobs.runtime.interpret else Axis(*map(tl.constexpr, self))
+        return _frozen(self)
 
     @property
     def images(self) -> int:
         """How many bins of the extended axis may fold onto one."""
         return {"open": 1, "circular": 3, "reflect": 5}[self.BOUNDARY]
+
+
+@functools.cache
+def _frozen(axis: Axis) -> Axis:
+    return axis if triton.knobs.runtime.interpret else Axis(*map(tl.constexpr, axis))
 
 
 def reach(bins: Bins, dtype: torch.dtype) -> int:
@@ -85,6 +91,7 @@ def is_tiled(bins: Bins, dtype: torch.dtype) -> bool:
     return reach(bins, dtype) <= min(LARGEST_REACH, bins.count // 2) and not mirrored_far
 
 
+@functools.cache  # launches would otherwise make it anew each time
 def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     """The axis of these bins for samples of float32 or float64."""
     width, wide, radius = bins.effective_bandwidth, reach(bins, dtype), bins.radius(dtype)
@@ -92,7 +99,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     largest_exponent = (TILE / 2 + radius + 1 + (wide - 1) / 2) / width
     separable = bins.window == "logistic" and largest_exponent < 0.95 * math.log(torch.finfo(dtype).max)
     factor = 2 * math.sinh(0.5 / width) if separable else 1.0
-    rounded = torch.tensor(factor, dtype=dtype).item()
+    rounded = torch.tensor(factor, dtype=dtype, device="cpu").item()
     tiles = triton.cdiv(bins.count, TILE)
     scale, offset, rate = bins.scale, -bins.low * bins.scale, math.log2(math.e) / width
     coarse_rate = upper_part(rate) if dtype == torch.float32 else rate

@@ -259,8 +259,8 @@ def _backward_span(
     )
     upstream *= X.FACTOR * Y.FACTOR
     # each edge counts once, with the first span of the other axis
-    edge_x *= tl.where(first_y == 0, X.FACTOR, 0.0)
-    edge_y *= tl.where(first_x == 0, Y.FACTOR, 0.0)
+    edge_x = tl.where(first_y == 0, edge_x * X.FACTOR, 0.0)
+    edge_y = tl.where(first_x == 0, edge_y * Y.FACTOR, 0.0)
     before = first_x + first_y
     for start in range(0, count, BLOCK):
         n, inside, u, rest_u, v, rest_v, sign_x, sign_y, share = _load_block(
@@ -369,7 +369,8 @@ def backward(
     plain = shares is None and ax.SEPARABLE and ay.SEPARABLE and ax.STEPS * ay.STEPS == 1
     _backward_kernel[(batch * segments,)](
         grad, joint, sums, x, y, shares, order, grad_x, grad_y, grad_shares, samples, order.shape[1], segments,
-        ax.frozen, ay.frozen, triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BACKWARD_BLOCK, SEGMENT,
+        ax.frozen, ay.frozen, triton.next_power_of_2(ax.SLOTS * ay.SLOTS),
+        backward_block(edges, needs[2]), SEGMENT,
         WEIGHTED=shares is not None, INFORMATION=information is not None, EDGES=edges, NEEDS_X=needs[0], NEEDS_Y=needs[1],
         NEEDS_SHARES=needs[2], ACC=accumulator(x), PRECISION=precision(x), num_warps=backward_warps(x.dtype, plain),
     )  # fmt: skip
@@ -384,3 +385,8 @@ def forward_warps(dtype: torch.dtype, edges: bool) -> int:
 def backward_warps(dtype: torch.dtype, plain: bool) -> int:
     """Twice as many as `plain` ones need, where responses or weights take more registers."""
     return 2 if plain and dtype == torch.float32 else 4
+
+
+def backward_block(edges: bool, needs_shares: bool) -> int:
+    """Samples at a time: fewer where all gradients that there can be would not fit into registers."""
+    return BACKWARD_BLOCK // 2 if edges and needs_shares else BACKWARD_BLOCK

@@ -6,17 +6,16 @@ import pytest
 import torch
 
 from huenet.kernels import Bins, histogram_emd, soft_histogram
-from tests.gpu.cases import BACKEND, COUNTS, DEVICE, NO_FALLBACK, NUMBERS, assert_same, check, default, inputs, step
+from tests.gpu.cases import BACKEND, DEVICE, NO_FALLBACK, NUMBERS, OPTIONS, assert_same, check, default, inputs, step
 from tests.interpreted import cases
-from tests.kernels.strategies import BOUNDARIES, WINDOWS
+from tests.kernels.strategies import BOUNDARIES
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("poisoned_buffers"), pytest.mark.filterwarnings(NO_FALLBACK)]
 TILED_AND_DENSE = pytest.mark.parametrize("bins", [Bins(256, boundary="circular"), Bins(7)], ids=["tiled", "dense"])
 
 
-@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window, count", OPTIONS)
 def test_product_of_options(window, boundary, count):
     check("histogram_emd", Bins(count, window=window, boundary=boundary), inputs(600, rows=2))
 

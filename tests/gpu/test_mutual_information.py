@@ -7,9 +7,9 @@ import torch
 
 from huenet.kernels import Bins
 from tests.assertions import assert_close
-from tests.gpu.cases import BACKEND, COUNTS, DEVICE, NO_FALLBACK, NUMBERS, OPERATORS, assert_same, check, inputs, step
+from tests.gpu.cases import BACKEND, DEVICE, NO_FALLBACK, NUMBERS, OPERATORS, OPTIONS, assert_same, check, inputs, step
 from tests.interpreted.cases import SINGLE
-from tests.kernels.strategies import BOUNDARIES, WINDOWS
+from tests.kernels.strategies import BOUNDARIES
 
 pytestmark = [
     pytest.mark.gpu,
@@ -21,7 +21,7 @@ TILED_AND_DENSE = pytest.mark.parametrize("bins", [Bins(256), Bins(7)], ids=["ti
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("window, count", [(w, k) for w in WINDOWS for k in COUNTS if w == "logistic" or k in (64, 257)])
+@pytest.mark.parametrize("window, count", OPTIONS)
 def test_product_of_options(window, boundary, count, operator):
     check(operator, Bins(count, window=window, boundary=boundary), inputs(600, rows=2))
 
