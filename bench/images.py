@@ -87,8 +87,8 @@ def _drawn_photos(images: int, side: int, which: int) -> Tensor:
 
 
 def color_shape(case: Case) -> tuple[int, int]:
-    """Images and side, as `base_shape`, for the 81 kernels of each of `bins` color channels."""
-    return base_shape(dataclasses.replace(case, bins=81 * case.bins))
+    """Images and side, as `base_shape`, for the tables of 81 kernels of `bins` color channels, of which several are needed."""
+    return base_shape(dataclasses.replace(case, bins=4 * 81 * case.bins))
 
 
 def color_pair(case: Case) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ from .operators import OPERATORS, Inputs, Run
 from .providers import PROVIDERS
 from .timing import Call, graph_times, times_on_cpu, times_on_gpu
 
-#: of what is probed, one part in so many of an image's samples, and how many times the limit it may then seem to take: a short call
+#: of what is probed, one part in so many of an image's samples, or of its pairs, and how many times the limit it may then seem to take: a short call
 #: is mostly starting
 PROBES = ((1024, 30), (32, 1))
 #: of the memory that is available, what a provider may take
@@ -79,18 +79,19 @@ class Session:
 
     def _probe(self, run: Run, given: SimpleNamespace, inputs: Inputs, limit: float, case: Case) -> None:
         """Time calls on parts of the samples, for the first of which it is compiled; over time where all would take longer."""
+        order = OPERATORS[case.operator].order
         for share, patience in PROBES:
-            part = {name: getattr(given, name)[:1, : -(-getattr(given, name).shape[1] // share)] for name in inputs.samples}
+            count = math.ceil(case.samples / share ** (1 / order))
+            part = {name: getattr(given, name)[:1, :count] for name in inputs.samples}
             leaves = {name: values.detach().clone().requires_grad_(values.requires_grad) for name, values in part.items()}
-            small, tried = SimpleNamespace(**{**vars(given), **leaves}), next(iter(leaves.values())).shape[1]
-            times = case.batch * (case.samples / tried) ** OPERATORS[case.operator].order
+            small, times = SimpleNamespace(**{**vars(given), **leaves}), case.batch * (case.samples / count) ** order
             for _ in range(2):
                 start = time.perf_counter()
                 run(small).sum().backward()
                 self._synchronize()
                 seconds = (time.perf_counter() - start) * times
             if seconds > patience * limit:
-                raise Failure("over time", f"about {seconds:.3g} s a call, by its time for {tried:,} samples")
+                raise Failure("over time", f"about {seconds:.3g} s a call, by its time for {count:,} samples")
 
     def block(self, seconds: float, least: int, most: int, warm: bool) -> tuple[list[tuple[float, float]], int | None]:
         """Times of a block of calls, and its peak memory."""
