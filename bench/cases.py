@@ -126,7 +126,7 @@ def _grown(base: Case, **sides: Iterable[int]) -> Iterator[Case]:
 
 def _strides(base: Case) -> Iterator[Case]:
     """Patches side by side, half over each other, and one at every pixel, whose dense responses are gigabytes."""
-    for tier, stride in (("all", 8), ("main", 4), ("ours", 1)):
+    for tier, stride in (("all", 8), ("others", 4), ("ours", 1)):
         yield from _vary([base.operator], tier, base, stride=[stride])
 
 

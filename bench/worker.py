@@ -25,8 +25,8 @@ from .operators import OPERATORS, Inputs, Run
 from .providers import PROVIDERS
 from .timing import Call, graph_times, times_on_cpu, times_on_gpu
 
-#: of what is probed, one part in so many of an image's samples, or of its pairs, and how many times the limit it may then seem to take: a short call
-#: is mostly starting
+#: of what is probed, one part in so many of an image's samples, or of its pairs of points, and how many times the limit it may then
+#: seem to take: a short call is mostly starting
 PROBES = ((1024, 30), (32, 1))
 #: of the memory that is available, what a provider may take
 MEMORY_SHARE = 0.8
