@@ -16,7 +16,7 @@ from . import tables
 from .machine import REPOSITORY
 from .results import load
 
-KEYS = ("operator", "side", "batch", "bins", "bandwidth", "dtype", "image")
+KEYS = ("operator", "side", "batch", "bins", "bandwidth", "stride", "dtype", "image")
 #: memory that may be added before it counts: the process's own pages come and go
 MEMORY_SLACK = 4 << 20
 OURS = ("triton", "torch")

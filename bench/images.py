@@ -6,6 +6,7 @@ computation on the small one: a mean over samples does not change when all of th
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from .cases import Case
 
 #: most images that differ in a batch, and most responses (samples x bins) of the dense float64 computation
 DISTINCT, LARGEST = 4, 1 << 24
+#: numbers in a tensor of the specification, 0.5 GB, beyond which what cannot be repeated is checked in another way
+DENSE = 1 << 26
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "flower_color"
 CONSTANT_HUES = (0.3, 0.6, 0.9)
 
@@ -33,7 +36,7 @@ def repeated(values: Tensor, case: Case, samples: bool = True) -> Tensor:
     batch = values[torch.arange(case.batch, device=values.device) % len(values)]
     if not samples:
         return batch
-    return batch.repeat(1, case.samples // values.shape[1])
+    return batch.repeat(1, case.samples // values.shape[1], *[1] * (values.dim() - 2))
 
 
 def hues(case: Case, role: int) -> Tensor:
@@ -81,6 +84,50 @@ def _drawn_photos(images: int, side: int, which: int) -> Tensor:
     from huenet.garden import garden
 
     return garden(images, max(side, 16), seed=which).images[:, :, :side, :side].float() / 255
+
+
+def color_shape(case: Case) -> tuple[int, int]:
+    """Images and side, as `base_shape`, for the tables of 81 kernels of `bins` color channels, of which several are needed."""
+    return base_shape(dataclasses.replace(case, bins=4 * 81 * case.bins))
+
+
+def color_pair(case: Case) -> tuple[Tensor, Tensor]:
+    """Base images (images, n, channels) in [-1, 1] that depend on each other."""
+    images, side = color_shape(case)
+    x, noise = _random(2, images, side * side, case.bins, seed=3)
+    return 2 * x - 1, (2 * x + 0.6 * noise) / 1.3 - 1
+
+
+def whole_shape(case: Case) -> tuple[int, int]:
+    """Images that differ, and side: of what cannot be repeated, a whole image."""
+    return base_shape(case)[0], case.side
+
+
+def whole_images(case: Case) -> Tensor:
+    """Images (images, 3, side, side) in [0, 1)."""
+    images, side = whole_shape(case)
+    return _random(images, 3, side, side, seed=4)
+
+
+def matching_points(case: Case) -> tuple[Tensor, Tensor]:
+    """Points (images, N, C): the second set, and the first, which is that in another order and noisy.
+
+    Each point then has one clear match, whose gradient rounding cannot give to another, as it does among unrelated points.
+    """
+    images, side = whole_shape(case)
+    generator = torch.Generator().manual_seed(5)
+    y, noise = torch.randn(2, images, side * side, case.bins, generator=generator, dtype=torch.float64)
+    return y[:, torch.randperm(side * side, generator=generator)] + noise, y
+
+
+def pair_shape(case: Case) -> tuple[int, int]:
+    """Images and points that are repeated, for a mean over pairs of points: the most that divide theirs and are at most 512."""
+    return base_shape(case)[0], next(count for count in range(512, 0, -1) if case.samples % count == 0)
+
+
+def paired_points(case: Case) -> tuple[Tensor, Tensor]:
+    """Features and outputs (images, n, D) in [0, 1)."""
+    return tuple(_random(2, *pair_shape(case), case.bins, seed=6))
 
 
 def photo_source() -> str:

@@ -13,7 +13,20 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from huenet.kernels import Bins, emd, histogram_emd, joint_histogram, mutual_information, reference, soft_histogram, squared_emd
+from huenet.kernels import (
+    Bins,
+    contextual_similarity,
+    emd,
+    harmonic_energy,
+    histogram_emd,
+    joint_histogram,
+    mutual_information,
+    patch_histogram,
+    reference,
+    soft_histogram,
+    squared_emd,
+    squared_mutual_information,
+)
 
 from . import costs, images, naive, peers
 from .cases import Case
@@ -25,7 +38,7 @@ Builder: TypeAlias = Callable[[Case], Run]
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Base inputs by name, in float64 (see images.py): `samples` (images, n) are repeated to the case's size, `fixed`
+    """Base inputs by name, in float64 (see images.py): `samples` (images, n, ...) are repeated to the case's size, `fixed`
     (images, ...) over the batch only."""
 
     differentiated: tuple[str, ...]
@@ -37,15 +50,31 @@ class Inputs:
 class Operator:
     title: str
     inputs: Callable[[Case], Inputs]
-    #: (case, backend) -> run; backends `triton`, `torch` and `reference`, whose float64 result is the truth
+    #: (case, backend) -> run; backends `triton`, `torch` and `reference`
     huenet: Callable[[Case, str], Run]
     naive: Builder
     peers: dict[str, Builder] = dataclasses.field(default_factory=dict)
     #: times the providers' tolerance that rounding alone may take: a distance between histograms is a difference, and its gradient
     #: one of neighbouring sums over up to K bins
     conditioning: float = 1.0
+    #: the tolerance of providers whose own that is not
+    tolerances: dict[str, float] = dataclasses.field(default_factory=dict)
+    #: what of a case's size the inputs depend on
+    base: Callable[[Case], tuple[int, int]] = images.base_shape
+    #: whose float64 result is the truth: `torch`, where the dense one would not fit, is held against that at smaller sizes
+    truth: Callable[[Case], str] = lambda case: "reference"
+    #: the power of an image's samples with which its time grows
+    order: int = 1
     #: operations and bytes of huenet's algorithm: (case, bins in reach of a sample) -> Work; None: not in the roofline
     work: Callable[[Case, int], costs.Work] | None = None
+
+    def tolerance(self, provider: str, usual: float) -> float:
+        """Largest relative error of a provider in float32; `usual` is its own."""
+        return self.tolerances.get(provider, usual * self.conditioning)
+
+    def size(self, case: Case) -> int:
+        """What a provider's time is proportional to."""
+        return case.batch * case.samples**self.order
 
     def builders(self) -> dict[str, Builder]:
         """By provider's name."""
@@ -133,6 +162,39 @@ def _naive_hue_net_loss(case: Case) -> Run:
     return run
 
 
+SIGMA = 2.0
+PATCH = 8
+
+
+def _color_pair(case: Case) -> Inputs:
+    return Inputs(("x", "y"), dict(zip("xy", images.color_pair(case))))
+
+
+def _rsmi(case: Case, backend: str) -> Run:
+    return lambda given: squared_mutual_information(given.x.flatten(1), given.y.flatten(1), sign=1, backend=backend)
+
+
+def _matching_points(case: Case) -> Inputs:
+    return Inputs(("x",), fixed=dict(zip("xy", images.matching_points(case))))
+
+
+def _paired_points(case: Case) -> Inputs:
+    return Inputs(("features", "outputs"), dict(zip(("features", "outputs"), images.paired_points(case))))
+
+
+def _patches(case: Case, backend: str) -> Run:
+    return lambda given: patch_histogram(given.x, case.bins, patch=PATCH, stride=case.stride, backend=backend)
+
+
+def _truth_of_points(case: Case) -> str:
+    return "reference" if images.whole_shape(case)[0] * case.samples**2 <= images.DENSE else "torch"
+
+
+def _truth_of_patches(case: Case) -> str:
+    patches = ((case.side - PATCH) // case.stride + 1) ** 2
+    return "reference" if images.whole_shape(case)[0] * patches * 3 * PATCH**2 * case.bins <= images.DENSE else "torch"
+
+
 OPERATORS = {
     "soft_histogram": Operator(
         "soft histogram",
@@ -184,4 +246,40 @@ OPERATORS = {
         {"huenet_order_1": lambda case: lambda given: emd(given.p, given.q, circular=True, order=1), "pot": peers.pot_histograms},
     ),
     "hue_net_loss": Operator("whole Hue-Net loss", _hue_images, _hue_net_loss, _naive_hue_net_loss, conditioning=10.0),
+    "squared_mutual_information": Operator(
+        "squared-loss mutual information (rSMI)",
+        _color_pair,
+        _rsmi,
+        lambda case: lambda given: naive.published_rsmi(given.x.flatten(1), given.y.flatten(1)),
+        # rounding of float32, 2^-24, comes back 2^18 times, the condition of the system; huenet's other backends are in float64
+        tolerances=dict.fromkeys(("naive", "compiled", "reference"), 2.0**-6),
+        base=images.color_shape,
+    ),
+    "contextual_similarity": Operator(
+        "contextual similarity",
+        _matching_points,
+        lambda case, backend: lambda given: contextual_similarity(given.x, given.y, backend=backend),
+        lambda case: lambda given: naive.contextual_similarity(given.x, given.y),
+        conditioning=3.5,  # exponents divide rounded distances by h = 0.5 and a minimum of 0.15
+        base=images.whole_shape,
+        truth=_truth_of_points,
+        order=2,
+    ),
+    "harmonic_energy": Operator(
+        "harmonic energy",
+        _paired_points,
+        lambda case, backend: lambda given: harmonic_energy(given.features, given.outputs, sigma=SIGMA, backend=backend),
+        lambda case: lambda given: naive.harmonic_energy(given.features, given.outputs, SIGMA),
+        {"keops": lambda case: peers.keops_harmonic_energy(SIGMA)},
+        base=images.pair_shape,
+        order=2,
+    ),
+    "patch_histogram": Operator(
+        "patch histograms",
+        lambda case: Inputs(("x",), fixed={"x": images.whole_images(case)}),
+        _patches,
+        lambda case: lambda given: naive.patch_histogram(given.x, case.bins, PATCH, case.stride),
+        base=images.whole_shape,
+        truth=_truth_of_patches,
+    ),
 }

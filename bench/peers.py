@@ -99,6 +99,22 @@ def _keops_response(distance, bandwidth: float):
     return sigmoid(distance / bandwidth) - sigmoid((distance - 1) / bandwidth)
 
 
+def keops_harmonic_energy(sigma: float) -> Run:
+    from pykeops.torch import LazyTensor
+
+    def run(given: SimpleNamespace) -> Tensor:
+        near, apart = (_keops_distances(LazyTensor, points) for points in (given.features, given.outputs))
+        rows = ((-near / sigma**2).exp() * apart).sum(2)
+        return rows.view(len(given.outputs), -1).sum(1) / given.outputs.shape[1] ** 2
+
+    return run
+
+
+def _keops_distances(lazy: Callable, points: Tensor):
+    """|x_i - x_j|_1 of points (B, N, D)."""
+    return (lazy(points[:, :, None].contiguous()) - lazy(points[:, None].contiguous())).abs().sum(-1)
+
+
 def pot_samples(case: Case) -> Run:
     import ot
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import costs, tables
+from .cases import HEADLINES, POINTS, SIZES
 from .compare import KEYS
 from .operators import OPERATORS
 from .providers import PROVIDERS
@@ -39,14 +40,26 @@ GROWTH = {
     "bins": "bins K",
     "batch": "images in a batch",
     "bandwidth": "bandwidth of the window (bins)",
+    "stride": "pixels from one patch to the next",
 }
-FILES = {"side": "samples", "bins": "bins", "batch": "batch", "bandwidth": "bandwidth"}
+#: by file: the field that grows, and whether of the losses of points, colors and patches
+FIGURES = {
+    "samples": ("side", False),
+    "points": ("side", True),
+    "bins": ("bins", False),
+    "batch": ("batch", False),
+    "bandwidth": ("bandwidth", False),
+    "stride": ("stride", True),
+}
 PART_COLORS = ("#7f7f7f", "#1f77b4", "#9467bd", "#d62728", "#2ca02c", "#c7c7c7")
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
     """Draw every plot that the run has figures for, as PNG files in the folder."""
-    figures = {FILES[field]: _growth(results, field) for field in GROWTH}
+    figures = {
+        name: _growth(results, field, [operator for operator in OPERATORS if (operator in SIZES) == others])
+        for name, (field, others) in FIGURES.items()
+    }
     figures |= {"speedup": _speedup(results), "roofline": _roofline(results), "training": _training(results)}
     files = []
     for name, figure in figures.items():
@@ -57,9 +70,9 @@ def draw(results: Results, folder: Path) -> list[Path]:
     return files
 
 
-def _growth(results: Results, field: str) -> Figure | None:
+def _growth(results: Results, field: str, operators: list[str]) -> Figure | None:
     """Time and memory against one field, a column an operator."""
-    chosen = {operator: _series(results, operator, field) for operator in OPERATORS}
+    chosen = {operator: _series(results, operator, field) for operator in operators}
     chosen = {operator: cases for operator, cases in chosen.items() if len(cases) > 2}
     if not chosen:
         return None
@@ -76,7 +89,7 @@ def _growth(results: Results, field: str) -> Figure | None:
                 [(x, max(row["peak_bytes"], tables.SMALLEST_PEAK) / 1e6) for x, row in points if row and row["peak_bytes"]],
             )
         column[0].set_title(f"{tables.title(operator)}\n{_fixed(cases[0], field)}", fontsize=10)
-        column[1].set_xlabel(GROWTH[field])
+        column[1].set_xlabel("points" if field == "side" and operator in POINTS else GROWTH[field])
         for axis in column:
             if field == "bandwidth":
                 _extend_flat(axis)
@@ -111,13 +124,19 @@ def _x(case: dict[str, Any], field: str) -> float:
 
 
 def _tick(case: dict[str, Any], field: str) -> str:
-    return f"{case['side']}²" if field == "side" else f"{case[field]:g}"
+    if field == "side":
+        return f"{case['side'] ** 2}" if case["operator"] in POINTS else f"{case['side']}²"
+    return f"{case[field]:g}"
 
 
 def _fixed(case: dict[str, Any], field: str) -> str:
     texts = {"side": f"{case['side']} x {case['side']}", "batch": f"batch {case['batch']}", "bins": f"K = {case['bins']}"}
     texts["bandwidth"] = f"bandwidth {case['bandwidth']:g}"
-    if case["side"] == 1:
+    if case["operator"] in POINTS:
+        texts |= {"bins": f"{case['bins']} components", "bandwidth": ""}
+    elif case["operator"] in SIZES:
+        texts |= {"bins": "3 channels" if case["operator"] != "patch_histogram" else texts["bins"], "bandwidth": ""}
+    elif case["side"] == 1:
         texts |= {"side": "", "batch": f"{case['batch']} histograms", "bandwidth": ""}
     return ", ".join(text for name, text in texts.items() if name != field and text)
 
@@ -170,14 +189,18 @@ def _speedup(results: Results) -> Figure | None:
     base = tables.ours(results)
     bars = []
     for case in results["cases"]:
-        for name in PROVIDERS if case["tier"] == "all" else ():
+        for name in PROVIDERS if case["tier"] in HEADLINES else ():
             ratio = tables.speedup(case, name, base)
             if ratio is not None and name != base and PROVIDERS[name].gradient:
                 bars.append((case, name, ratio, tables.memory_ratio(case, name, base)))
     if not bars:
         return None
     figure, axes = plt.subplots(1, 2, figsize=(12, 1.2 + 0.34 * len(bars)), sharey=True, layout="constrained")
-    labels = [f"{tables.title(case['operator'])}: {PROVIDERS[name].title}" for case, name, _, _ in bars]
+    sizes = {operator: {case["label"] for case, *_ in bars if case["operator"] == operator} for operator in OPERATORS}
+    labels = []
+    for case, name, *_ in bars:
+        size = f", {case['label']}" if len(sizes[case["operator"]]) > 1 else ""
+        labels.append(f"{tables.title(case['operator'])}{size}: {PROVIDERS[name].title}")
     for axis, index, what in ((axes[0], 2, "time, forward + backward"), (axes[1], 3, "peak memory beyond the inputs")):
         values = [bar[index] or 0 for bar in bars]
         axis.barh(range(len(bars)), values, color=[STYLES[bar[1]][0] for bar in bars])

@@ -61,7 +61,7 @@ PROVIDERS = {
         tolerance=1e-3,
     ),
     "keops": Provider(
-        "KeOps", "Eq. 6 as a LazyTensor reduction, nothing stored", ("pykeops", "pykeops"), startup=120.0, probed=True
+        "KeOps", "the formula as a LazyTensor reduction, nothing stored", ("pykeops", "pykeops"), startup=120.0, probed=True
     ),
     "pot": Provider(
         "POT",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from . import tables
+from .cases import HEADLINES
 from .machine import REPOSITORY
 from .results import FILE, load
 
@@ -44,7 +45,7 @@ def update(check: bool, readme: Path = REPOSITORY / "README.md", folder: Path = 
 
 def _suite(results: dict[str, Any], title: str, link: str) -> str:
     base = tables.ours(results)
-    cases = [case for case in results["cases"] if case["tier"] == "all"]
+    cases = [case for case in results["cases"] if case["tier"] in HEADLINES]
     names = [name for name in SHOWN if any(tables.timed(case, name) for case in cases)]
     header = ["forward + backward", tables.PROVIDERS[base].title, *(tables.PROVIDERS[name].title for name in names)]
     rows = [

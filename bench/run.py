@@ -76,8 +76,8 @@ class Measurement:
     def __init__(self, device: str, threads: int, effort: Effort) -> None:
         self.device, self.effort = device, effort
         self.workers = {name: Worker(name, device, threads) for name in PROVIDERS if unavailable(name, device) is None}
-        #: by provider and series: samples, and seconds that a call took
-        self.known: dict[tuple[object, ...], list[tuple[int, float]]] = {}
+        #: by provider and series: cases, and seconds that a call took
+        self.known: dict[tuple[object, ...], list[tuple[Case, float]]] = {}
 
     def case(self, case: Case) -> dict[str, dict[str, Any]]:
         """By provider: `status`, and times, memory and errors where it is `timed`, else the reason."""
@@ -94,26 +94,29 @@ class Measurement:
         for name, block in self._blocks(ready).items():
             rows[name] = rows[name] | block
             if block["status"] == "timed":
-                self.known[(name, *case.series)].append((case.batch * case.samples, block["both"]["median"]))
+                self.known[(name, *case.series)].append((case, block["both"]["median"]))
         for name in ready:
             self._quietly(name, "release")
         return rows
 
     def _prepare(self, name: str, case: Case) -> dict[str, Any]:
         """Build and check, unless a smaller case says that it would take too long."""
-        samples = case.batch * case.samples
+        size = OPERATORS[case.operator].size
         known = self.known.setdefault((name, *case.series), [])
         if known:
             # many small images may take longer than a large one of as many samples, so the shortest prediction counts
-            predicted, smaller = min((seconds * samples / count, count) for count, seconds in known)
+            predicted, smaller = min(
+                ((seconds * size(case) / size(other), other) for other, seconds in known), key=lambda pair: pair[0]
+            )
             if predicted > self.effort.limit:
-                raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {smaller:,} samples")
+                samples = smaller.batch * smaller.samples
+                raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {samples:,} samples")
         limit = 2 * self.effort.limit + PROVIDERS[name].startup + 30  # the float64 truth is computed within
         try:
             return self.workers[name].ask("prepare", case, self.effort.limit, timeout=limit)
         except Failure as failure:
             if failure.status == "over time":
-                known.append((samples, limit))
+                known.append((case, limit))
             raise
 
     def _blocks(self, ready: dict[str, float]) -> dict[str, dict[str, Any]]:

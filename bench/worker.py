@@ -25,8 +25,8 @@ from .operators import OPERATORS, Inputs, Run
 from .providers import PROVIDERS
 from .timing import Call, graph_times, times_on_cpu, times_on_gpu
 
-#: of what is probed, one part in so many of an image's samples, and how many times the limit it may then seem to take: a short call
-#: is mostly starting
+#: of what is probed, one part in so many of an image's samples, or of its pairs of points, and how many times the limit it may then
+#: seem to take: a short call is mostly starting
 PROBES = ((1024, 30), (32, 1))
 #: of the memory that is available, what a provider may take
 MEMORY_SHARE = 0.8
@@ -50,11 +50,11 @@ class Session:
     def prepare(self, case: Case, limit: float = math.inf) -> dict[str, Any]:
         """Build the case and check its first call; its errors, and the seconds of a call, which `limit` is for."""
         operator, dtype = OPERATORS[case.operator], getattr(torch, case.dtype)
-        inputs, expected = _truth(case_without_size(case), case, self._truth_of(), self.device)
+        inputs, expected = _truth(case_without_size(case), case, self._truth_of(case), self.device)
         given = gate.given(inputs, case, dtype, self.device, full=True)
         run = operator.builders()[self.name](case)
         if self.provider.probed:
-            self._probe(run, given, inputs, limit)
+            self._probe(run, given, inputs, limit, case)
         start = time.perf_counter()
         result = run(given)
         upstream = None
@@ -65,7 +65,7 @@ class Session:
         self._synchronize()
         seconds = time.perf_counter() - start
         slopes = {name: getattr(given, name).grad for name in inputs.differentiated} if self.provider.gradient else {}
-        tolerance = self.provider.tolerance * operator.conditioning
+        tolerance = operator.tolerance(self.name, self.provider.tolerance)
         errors = gate.check(gate.Outcome(result.detach(), slopes), expected, inputs, case, tolerance)
         if errors.wrong:
             raise Failure("wrong", errors.wrong)
@@ -77,20 +77,21 @@ class Session:
             seconds = time.perf_counter() - start
         return {"errors": {"result": errors.result, "gradient": errors.gradient}, "seconds": seconds}
 
-    def _probe(self, run: Run, given: SimpleNamespace, inputs: Inputs, limit: float) -> None:
+    def _probe(self, run: Run, given: SimpleNamespace, inputs: Inputs, limit: float, case: Case) -> None:
         """Time calls on parts of the samples, for the first of which it is compiled; over time where all would take longer."""
-        whole = next(getattr(given, name) for name in inputs.samples).numel()
+        order = OPERATORS[case.operator].order
         for share, patience in PROBES:
-            part = {name: getattr(given, name)[:1, : -(-getattr(given, name).shape[1] // share)] for name in inputs.samples}
+            count = math.ceil(case.samples / share ** (1 / order))
+            part = {name: getattr(given, name)[:1, :count] for name in inputs.samples}
             leaves = {name: values.detach().clone().requires_grad_(values.requires_grad) for name, values in part.items()}
-            small, tried = SimpleNamespace(**{**vars(given), **leaves}), next(iter(leaves.values())).numel()
+            small, times = SimpleNamespace(**{**vars(given), **leaves}), case.batch * (case.samples / count) ** order
             for _ in range(2):
                 start = time.perf_counter()
                 run(small).sum().backward()
                 self._synchronize()
-                seconds = (time.perf_counter() - start) * whole / tried
+                seconds = (time.perf_counter() - start) * times
             if seconds > patience * limit:
-                raise Failure("over time", f"about {seconds:.3g} s a call, by its time for {tried:,} samples")
+                raise Failure("over time", f"about {seconds:.3g} s a call, by its time for {count:,} samples")
 
     def block(self, seconds: float, least: int, most: int, warm: bool) -> tuple[list[tuple[float, float]], int | None]:
         """Times of a block of calls, and its peak memory."""
@@ -116,8 +117,8 @@ class Session:
         if self.device == "cuda":
             torch.cuda.empty_cache()
 
-    def _truth_of(self) -> str:
-        return "reference" if self.provider.same else self.name
+    def _truth_of(self, case: Case) -> str:
+        return OPERATORS[case.operator].truth(case) if self.provider.same else self.name
 
     def _synchronize(self) -> None:
         if self.device == "cuda":
@@ -126,9 +127,7 @@ class Session:
 
 def case_without_size(case: Case) -> tuple[object, ...]:
     """What the truth depends on, beside the base shape."""
-    from .images import base_shape
-
-    return *case.series, *base_shape(case)
+    return *case.series, *OPERATORS[case.operator].base(case)
 
 
 _TRUTHS: dict[tuple[object, ...], tuple[Inputs, gate.Outcome]] = {}

@@ -18,7 +18,7 @@ def make_results() -> Callable[..., dict[str, Any]]:
 
     def make(**rows: dict[str, Any]) -> dict[str, Any]:
         case = {"operator": "soft_histogram", "side": 64, "batch": 1, "bins": 256, "bandwidth": 0.4, "dtype": "float32"}
-        case |= {"image": "noise", "tier": "all", "label": "64x64, batch 1, K=256", "rows": copy.deepcopy(rows)}
+        case |= {"stride": 8, "image": "noise", "tier": "all", "label": "64x64, batch 1, K=256", "rows": copy.deepcopy(rows)}
         return {
             "schema": 1,
             "suite": "cpu",

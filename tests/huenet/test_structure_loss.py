@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.published_rsmi import published_rsmi
+from bench.naive import published_rsmi
 from huenet.kernels import squared_mutual_information
 from huenet.losses import StructureConsistencyLoss
 

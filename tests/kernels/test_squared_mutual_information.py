@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.published_rsmi import published_rsmi
+from bench.naive import published_rsmi
 from huenet.kernels import squared_mutual_information
 from huenet.kernels.rulsif import Estimator
 from tests.assertions import assert_close, assert_gradients_close, relative_error
