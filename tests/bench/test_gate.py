@@ -103,6 +103,23 @@ def test_every_operator_passes_with_huenet_and_naive(operator: str) -> None:
         Session(provider, "cpu").prepare(Case(operator, side=side, batch=6, bins=32))
 
 
+@pytest.mark.parametrize(("operator", "side"), [("harmonic_energy", 24), ("squared_mutual_information", 64)])
+def test_what_is_repeated_passes(monkeypatch: pytest.MonkeyPatch, operator: str, side: int) -> None:
+    monkeypatch.setattr(images, "LARGEST", 1 << 21)
+    case = Case(operator, side=side, bins=3)
+    values = next(iter(OPERATORS[operator].inputs(case).samples.values()))
+    assert values.shape[1] < case.samples
+    Session("torch", "cpu").prepare(case)
+
+
+def test_what_is_too_large_for_the_specification_is_checked_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "DENSE", 0)
+    monkeypatch.setattr(worker, "_TRUTHS", {})
+    for operator in ("contextual_similarity", "patch_histogram"):
+        Session("torch", "cpu").prepare(Case(operator, side=16, bins=8))
+    assert {key[-1] for key in worker._TRUTHS} == {"torch"}
+
+
 def test_repeating_an_image_repeats_it() -> None:
     case = Case("soft_histogram", side=512, batch=6, bins=256)
     images, side = base_shape(case)

@@ -175,6 +175,12 @@ def test_a_size_that_would_take_too_long_is_not_tried(monkeypatch: pytest.Monkey
     assert not naive.asked
 
 
+def test_what_pairs_points_is_foretold_by_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = measurement(monkeypatch, naive=Pretended(3.0))
+    assert measured.case(Case("harmonic_energy", side=32))["naive"]["status"] == "timed"
+    assert "about 48 s a call, by its time for 1,024 samples" in measured.case(Case("harmonic_energy", side=64))["naive"]["reason"]
+
+
 @pytest.mark.parametrize("status", ["out of memory", "wrong", "failed", "over time"])
 def test_a_provider_that_fails_is_shown_and_the_others_timed(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
     measured = measurement(monkeypatch, naive=Pretended(Failure(status, "because")), torch=Pretended(0.01))
