@@ -100,8 +100,8 @@ def _quick() -> Iterator[Case]:
 
 def _cpu() -> Iterator[Case]:
     yield from _vary((*HISTOGRAMS, *LOSSES), "all", side=[256])
-    yield Case("hue_net_loss", side=128, batch=8, tier="all")
-    yield from _vary(["emd"], base=Case("emd", side=1, batch=16), bins=[64, 256, 1024])
+    yield Case("hue_net_loss", side=128, batch=8, tier="others")
+    yield from _vary(["emd"], base=Case("emd", side=1, batch=16), bins=[64, 256])
     yield from _vary(GROWN, base=Case("", side=64), bins=[32])
     yield from _vary(GROWN, side=[64, 128, 512])
     yield from _vary(GROWN, "ours", side=[1024, 2048, 4096])
