@@ -185,39 +185,33 @@ def _legend(figure: Figure, axes: Iterable[Axes]) -> None:
 
 
 def _speedup(results: Results) -> Figure | None:
-    """Bars: how many times huenet's time and memory the others take, on the cases that all providers ran."""
-    base = tables.ours(results)
-    bars = []
+    """Bars: how many times huenet's time and memory the others take, under a heading for each case that all providers ran."""
+    base, rows = tables.ours(results), []
     for case in results["cases"]:
-        for name in PROVIDERS if case["tier"] in HEADLINES else ():
-            ratio = tables.speedup(case, name, base)
-            if ratio is not None and name != base and PROVIDERS[name].gradient:
-                bars.append((case, name, ratio, tables.memory_ratio(case, name, base)))
-    if not bars:
+        ratios = [(name, tables.speedup(case, name, base)) for name in PROVIDERS if case["tier"] in HEADLINES]
+        bars = [(name, ratio) for name, ratio in ratios if ratio is not None and name != base and PROVIDERS[name].gradient]
+        if bars:
+            rows.append((f"{tables.title(case['operator'])}, {case['label']}", None, None, None))
+            rows += [(PROVIDERS[name].title, name, ratio, tables.memory_ratio(case, name, base)) for name, ratio in bars]
+    if not rows:
         return None
-    figure, axes = plt.subplots(1, 2, figsize=(12, 1.2 + 0.34 * len(bars)), sharey=True, layout="constrained")
-    sizes = {operator: {case["label"] for case, *_ in bars if case["operator"] == operator} for operator in OPERATORS}
-    labels = []
-    for case, name, *_ in bars:
-        size = f", {case['label']}" if len(sizes[case["operator"]]) > 1 else ""
-        labels.append(f"{tables.title(case['operator'])}{size}: {PROVIDERS[name].title}")
+    figure, axes = plt.subplots(1, 2, figsize=(12, 1.2 + 0.25 * len(rows)), sharey=True, layout="constrained")
     for axis, index, what in ((axes[0], 2, "time, forward + backward"), (axes[1], 3, "peak memory beyond the inputs")):
-        values = [bar[index] or 0 for bar in bars]
-        axis.barh(range(len(bars)), values, color=[STYLES[bar[1]][0] for bar in bars])
-        for y, value in enumerate(values):
-            axis.text(max(value, 1), y, f" {tables.times(value)}" if value else " ?", va="center", fontsize=8)
+        values = [row[index] or 0 for row in rows]
+        axis.barh(range(len(rows)), values, color=["none" if row[1] is None else STYLES[row[1]][0] for row in rows])
+        for y, (row, value) in enumerate(zip(rows, values)):
+            if row[1] is not None:
+                axis.text(max(value, 1), y, f" {tables.times(value)}" if value else " ?", va="center", fontsize=8)
         axis.axvline(1, color="black", lw=1)
         axis.set(
             xscale="log",
             xlabel=f"{what}: times huenet's",
             xlim=(min([0.5, *(0.8 * v for v in values if v)]), 3 * max([*values, 2])),
         )
-    axes[0].set_yticks(range(len(bars)), labels, fontsize=8)
-    axes[0].invert_yaxis()
-    figure.suptitle(
-        "; ".join(dict.fromkeys(f"{tables.title(c['operator'])}: {c['label']}" for c, *_ in bars)) + "\n" + _where(results),
-        fontsize=7,
-    )
+    for label, row in zip(axes[0].set_yticks(range(len(rows)), [row[0] for row in rows], fontsize=8), rows):
+        label.label1.set_fontweight("bold" if row[1] is None else "normal")
+    axes[0].set_ylim(len(rows) - 0.4, -0.6)
+    figure.suptitle(_where(results), fontsize=9)
     return figure
 
 
