@@ -25,7 +25,7 @@ from .registration import once_differentiable, operator
 from .rulsif import Estimator, Moments, Slopes, solve
 
 #: products of kernels made at a time: in the cache, or as many as keep a device busy (128 MB of float64)
-BUDGETS = {"cpu": 3 << 15, "cuda": 1 << 24}
+BUDGETS = {"cpu": 3 << 14, "cuda": 1 << 24}
 
 
 def _pieces(x: Tensor, estimator: Estimator) -> Iterator[tuple[slice, slice]]:
