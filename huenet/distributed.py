@@ -91,6 +91,6 @@ def find_device(name: str) -> torch.device:
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.empty(0, device=device).cpu()  # there, and with data, unlike torch's "meta"
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no such device; a torch built without it; no data there
         raise ValueError(f"device {name} is not available: {str(error).splitlines()[0].split('. ')[0]}") from error
     return device

@@ -15,6 +15,7 @@ A new head is a subclass of `Head` in `HEADS` and a name in `ModelConfig.head`. 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal, NamedTuple
 
 import torch
@@ -64,19 +65,19 @@ class Condition(NamedTuple):
     """(B, condition_bins), the target's hue histogram, of sum 1; all zero if it has no colour."""
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """From the U-Net's raw output to the output's hue."""
 
     channels: int
     """Channels wanted of the U-Net."""
 
+    @abstractmethod
     def fields(self, raw: Tensor) -> Tensor:
         """raw (B, channels, H, W) -> maps (B, F, H, W) that may be interpolated."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, fields: Tensor, source_hue: Tensor, condition: Condition | None) -> Tensor:
         """fields (B, F, H, W), source hue (B, 1, H, W) -> hue in [0, 1), (B, 1, H, W)."""
-        raise NotImplementedError
 
 
 class AbsoluteHead(Head):

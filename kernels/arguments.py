@@ -97,6 +97,22 @@ def paired(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> tuple[T
     return x.to(dtype), y.to(dtype)
 
 
+def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[Tensor, Tensor]:
+    """Two floating tensors over the same leading dimensions, all but the last `dims`, in their common dtype."""
+    first, second = names
+    if x.device != y.device:
+        raise ValueError(f"{second} must be on the device of {first}, expected {x.device}, got {y.device}")
+    try:
+        leading = torch.broadcast_shapes(x.shape[:-dims], y.shape[:-dims])
+    except RuntimeError:
+        kept = f"the last {dims} dimensions" if dims > 1 else "the last dimension"
+        shapes = f"{first} of shape {tuple(x.shape)} but for {kept}, got {tuple(y.shape)}"
+        raise ValueError(f"{second} must broadcast against {shapes}") from None
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    x, y = (z.to(dtype).expand(*leading, *z.shape[-dims:]) for z in (x, y))
+    return x, y
+
+
 def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
     """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero."""
     if weights is None:

@@ -347,13 +347,6 @@ def _point_sets(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     for name, points in (("x", x), ("y", y)):
         if points.dim() < 2 or not points.shape[-2] or not points.shape[-1]:
             raise ValueError(f"{name} must be points (..., N, C) with at least one point and channel, got {tuple(points.shape)}")
-    if x.device != y.device:
-        raise ValueError(f"y must be on the device of x, expected {x.device}, got {y.device}")
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"y must have the channels of x, expected {x.shape[-1]} on the last dimension, got {tuple(y.shape)}")
-    try:
-        batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    except RuntimeError:
-        raise ValueError(f"y must broadcast against x of shape {tuple(x.shape)} but for points, got {tuple(y.shape)}") from None
-    dtype = torch.promote_types(x.dtype, y.dtype)
-    return tuple(z.to(dtype).expand(*batch, *z.shape[-2:]) for z in (x, y))
+    return arguments.one_batch(x, y, ("x", "y"), 2)

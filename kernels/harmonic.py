@@ -205,17 +205,9 @@ def _points(features: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
     for name, x, letter in (("features", features, "D"), ("outputs", outputs, "E")):
         if x.dim() < 2 or not x.shape[-1]:
             raise ValueError(f"{name} must be (..., N, {letter}) with at least one component, got {tuple(x.shape)}")
-    if features.device != outputs.device:
-        raise ValueError(f"outputs must be on the device of features, expected {features.device}, got {outputs.device}")
     if features.shape[-2] != outputs.shape[-2]:
         raise ValueError(f"outputs must have the points of features, expected {features.shape[-2]}, got {tuple(outputs.shape)}")
-    try:
-        leading = torch.broadcast_shapes(features.shape[:-2], outputs.shape[:-2])
-    except RuntimeError:
-        shape = tuple(features.shape)
-        raise ValueError(f"outputs must broadcast against features of shape {shape}, got {tuple(outputs.shape)}") from None
-    dtype = torch.promote_types(features.dtype, outputs.dtype)
-    return tuple(x.to(dtype).expand(*leading, *x.shape[-2:]) for x in (features, outputs))
+    return arguments.one_batch(features, outputs, ("features", "outputs"), 2)
 
 
 def _positive(name: str, value: float) -> float:

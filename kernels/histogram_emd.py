@@ -129,11 +129,4 @@ def _broadcast(x: Tensor, target: Tensor, bins: Bins) -> tuple[Tensor, Tensor]:
     x, target = arguments.samples("x", x), arguments.samples("target", target)
     if target.shape[-1] != bins.count:
         raise ValueError(f"target must have as many bins as bins says, expected {bins.count}, got {tuple(target.shape)}")
-    if target.device != x.device:
-        raise ValueError(f"target must be on the device of x, expected {x.device}, got {target.device}")
-    try:
-        leading = torch.broadcast_shapes(x.shape[:-1], target.shape[:-1])
-    except RuntimeError:
-        raise ValueError(f"target must broadcast against x of shape {tuple(x.shape)}, got {tuple(target.shape)}") from None
-    dtype = torch.promote_types(x.dtype, target.dtype)
-    return x.to(dtype).expand(*leading, -1), target.to(dtype).expand(*leading, -1)
+    return arguments.one_batch(x, target, ("x", "target"), 1)
