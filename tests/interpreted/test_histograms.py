@@ -80,7 +80,7 @@ def test_windows_wider_than_the_range(boundary):
 
 
 @pytest.mark.parametrize("bins", [Bins(128, boundary="circular"), Bins(16)], ids=["tiled", "dense"])
-@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 600])
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 2500])
 def test_numbers_of_samples(count, bins):
     x, y = clustered(max(count, 20))[:, :count].float(), clustered(max(count, 20), seed=1)[:, :count].float()
     check(soft(bins), [x])
