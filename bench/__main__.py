@@ -172,8 +172,7 @@ def _compile(options: argparse.Namespace) -> int:
         raise ValueError("interpreted kernels cannot be compiled: unset TRITON_INTERPRET")
     from .compiled import main as compiled
 
-    compiled()
-    return 0
+    return compiled()
 
 
 def _readme(options: argparse.Namespace) -> int:

@@ -4,23 +4,33 @@
 matrix, special-function, float64 and atomic instructions, and how many instructions a sample (or histogram cell) costs; then, for
 the benchmark's case, how long an NVIDIA GPU would issue instructions if nothing else took time. These are counts of compiled code
 and estimates from them, not measurements: launches, memory, latencies and idle multiprocessors are not in them.
+
+Nothing is restated here: the operators' launchers are called with inputs that have no values (see
+huenet/kernels/common/jit/launch.py), in the cases that their folders declare, and what they would launch is compiled.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import multiprocessing
 import re
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import triton
+import triton.language as tl
+from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bench.compile_cases import ALIGNED, Case, cases
+from huenet.kernels.common.cases import Cases, declared, plain
+from huenet.kernels.common.jit.launch import Launch, recorded
 
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
@@ -33,14 +43,76 @@ DEVICES = {"sm_80": ("A100", 108, 1.41), "sm_90": ("H200", 132, 1.98), "sm_100":
 #: bytes of shared memory a program may have; more than this asks for larger limits on some of the targets
 SHARED_LIMIT = 48 * 1024
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+_POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel as an operator launches it in one of its cases."""
+
+    operator: str
+    variant: str
+    launch: Launch
+
+    @property
+    def name(self) -> str:
+        own = self.launch.kernel.__name__.strip("_").removesuffix("_kernel").replace("_", " ")
+        side = {name: self.launch.constants[name] for name in ("OF_X", "ALONG_X") if name in self.launch.constants}
+        own += "".join(" of x" if x else " of y" for x in side.values())
+        return ", ".join(part for part in (f"{self.operator}: {own}", self.variant) if part)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it computes in float64."""
+        return self.launch.constants.get("ACC") == tl.float64
+
+    @property
+    def matrix(self) -> bool:
+        """Whether it has matrix products that matrix units do."""
+        constants = self.launch.constants
+        return "PRECISION" in constants and constants.get("METRIC") != "l1" and not self.exact
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for launches that compile to the same."""
+        return self.launch.kernel, tuple(self.signature.items()), repr(self.launch.constants), self.launch.warps
+
+    @property
+    def signature(self) -> dict[str, str]:
+        """The type of each of the kernel's arguments, as general as they are when it is launched with other sizes."""
+        given = dict(zip(self.launch.kernel.arg_names, self.launch.arguments))
+        return {name: _type(given[name]) if name in given else "constexpr" for name in self.launch.kernel.arg_names}
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return _POINTERS[value.dtype]
+    return "constexpr" if value is None else "i32"
+
+
+def kernels(cases: Cases, label: str, nvidia: bool = True, dtype: torch.dtype = torch.float32) -> list[Kernel]:
+    """What an operator launches forward and backward in a case of its `compiled`."""
+    settings = cases.compiled[label]
+    with recorded(nvidia) as launches:
+        cases.operator.rehearse(*cases.operands(cases.on_meta(settings, dtype), **plain(settings)))
+    return [Kernel(cases.name, label, launch) for launch in launches]
+
+
+def launched(nvidia: bool = True) -> list[Kernel]:
+    """The kernels of all operators in all their cases."""
+    every = (module.CASES for module in declared().values())
+    return [kernel for cases in every for label in cases.compiled for kernel in kernels(cases, label, nvidia)]
+
+
+def distinct(found: Iterable[Kernel]) -> list[Kernel]:
+    """Kernels that compile to different code, each where it is first met."""
+    return list({kernel.key: kernel for kernel in reversed(list(found))}.values())[::-1]
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """One kernel compiled for one target."""
+    """What came out for one target."""
 
-    case: Case
-    target: str
     registers: int
     spills: int
     shared: int
@@ -51,39 +123,26 @@ class Compiled:
     instructions: int
     loop: int  # instructions in its longest innermost loop, 0 without one
 
-    @property
-    def per_unit(self) -> float:
-        """Instructions that all warps of a program issue for one sample or cell: the loop's, or the whole program's without one."""
-        return (self.loop or self.instructions) * self.case.warps / self.case.units
 
-    def microseconds(self, units: float) -> float:
-        """Time to issue the instructions of so many samples or cells on the whole device."""
-        _, multiprocessors, clock = DEVICES[self.target]
-        return units * self.per_unit / (multiprocessors * 4 * clock * 1e3)
+def per_unit(kernel: Kernel, built: Compiled) -> float:
+    """Instructions that all warps of a program issue for one sample or cell: the loop's, or the whole program's without one."""
+    return (built.loop or built.instructions) * kernel.launch.warps / kernel.launch.work.turn
 
 
-def compile_case(case: Case, target: str) -> Compiled:
-    """Compile one of the `cases` and read what came out."""
-    nvidia = target.startswith("sm")
-    constants = {**case.constants}
-    if constants.get("PRECISION", "") is None:
-        constants["PRECISION"] = "tf32x3" if nvidia else "ieee"
-    warps = case.warps if nvidia else case.amd_warps or case.warps
-    built = build(dataclasses.replace(case, constants=constants, warps=warps), target)
-    read = _nvidia if nvidia else _amd
-    return Compiled(case, target, shared=built.metadata.shared, **read(built))
+def compile_kernel(kernel: Kernel, target: str) -> Compiled:
+    """Compile a kernel and read what came out."""
+    built = build(kernel, target)
+    read = _nvidia if target.startswith("sm") else _amd
+    return Compiled(shared=built.metadata.shared, **read(built))
 
 
-def build(case: Case, target: str) -> Any:
+def build(kernel: Kernel, target: str) -> Any:
     """Triton's compiled kernel."""
-    signature = {argument: case.type_of(argument) for argument in case.function.arg_names}
-    aligned = {
-        (i,): [["tt.divisibility", 16]]
-        for i, (argument, kind) in enumerate(signature.items())
-        if kind.startswith("*") or argument in ALIGNED
-    }
-    source = ASTSource(case.function, signature, constexprs=case.constants, attrs=aligned)
-    return triton.compile(source, target=TARGETS[target], options={"num_warps": case.warps})
+    signature, launch = kernel.signature, kernel.launch
+    absent = {name: None for name, value in zip(launch.kernel.arg_names, launch.arguments) if value is None}
+    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    source = ASTSource(launch.kernel, signature, constexprs={**absent, **launch.frozen}, attrs=aligned)
+    return triton.compile(source, target=TARGETS[target], options={"num_warps": launch.warps})
 
 
 def _nvidia(built: Any) -> dict[str, int]:
@@ -145,30 +204,58 @@ def _run(tool: str, *arguments: str) -> str:
     return subprocess.run([_TOOLS / tool, *arguments], capture_output=True, text=True, check=True).stdout
 
 
-def main() -> None:
-    columns = ("registers", "spills", "shared", "matrix", "special", "float64", "atomics")
-    print(f"triton {triton.__version__}; K = 256, float32, circular, logistic, weighted, unless said; counts, not times")
-    print(f"{'target':8}{'kernel':28}{'warps':>6}" + "".join(f"{column:>10}" for column in columns) + f"{'instructions':>18}")
-    for target in TARGETS:
-        totals: dict[str, float] = {}
-        for case in cases():
-            built = compile_case(case, target)
-            figures = "".join(f"{getattr(built, column):>10}" for column in columns)
-            print(f"{target:8}{case.name:28}{case.warps:>6}{figures}{built.per_unit:>9.1f}/{case.unit:8}", flush=True)
-            if target in DEVICES and case.work:
-                totals[case.name] = built.microseconds(case.work)
-        if totals:
-            _print_estimates(target, totals)
+#: columns of the report
+_COLUMNS = ("registers", "spills", "shared", "matrix", "special", "float64", "atomics")
 
 
-def _print_estimates(target: str, totals: dict[str, float]) -> None:
+def main() -> int:
+    """Print the report; 1 if a kernel spills registers or needs atomics, else 0."""
+    print(f"triton {triton.__version__}; float32, K = 256, circular, logistic, unless said; counts, not times")
+    print(f"{'target':8}{'kernel':56}{'warps':>6}" + "".join(f"{column:>10}" for column in _COLUMNS) + f"{'instructions':>18}")
+    bad = 0
+    with multiprocessing.get_context("spawn").Pool() as pool:
+        for target in TARGETS:
+            found = distinct(_launched(target))
+            costs: dict[object, float] = {}
+            for kernel, built in zip(found, pool.imap(_compile_nth, [(target, index) for index in range(len(found))])):
+                costs[kernel.key] = per_unit(kernel, built)
+                bad += bool(built.spills or built.atomics)
+                figures = "".join(f"{getattr(built, column):>10}" for column in _COLUMNS)
+                unit = kernel.launch.work.unit
+                print(f"{target:8}{kernel.name:56}{kernel.launch.warps:>6}{figures}{costs[kernel.key]:>9.1f}/{unit:8}", flush=True)
+            if target in DEVICES:
+                _print_estimates(target, costs)
+    if bad:
+        print(f"{bad} kernels spill registers or have atomics", file=sys.stderr)
+    return int(bad > 0)
+
+
+def _compile_nth(job: tuple[str, int]) -> Compiled:
+    """In a process of its own, to which kernels cannot be sent."""
+    target, index = job
+    return compile_kernel(distinct(_launched(target))[index], target)
+
+
+@functools.cache
+def _launched(target: str) -> tuple[Kernel, ...]:
+    return tuple(launched(nvidia=target.startswith("sm")))
+
+
+def _print_estimates(target: str, costs: dict[object, float]) -> None:
+    """What an operator's first case would take, forward and backward."""
     name, multiprocessors, clock = DEVICES[target]
-    print(f"\n{name}, {multiprocessors} multiprocessors at {clock} GHz: microseconds to issue the instructions of a batch")
-    print("of 32 images of 256 x 256 samples, K = 256 (an estimate; nothing but instruction issue is in it)")
-    for kernel, time in totals.items():
-        print(f"    {kernel:28}{time:8.1f}")
-    print(f"    {'in all':28}{sum(totals.values()):8.1f}\n")
+    print(f"\n{name}, {multiprocessors} multiprocessors at {clock} GHz: microseconds to issue the instructions of both passes")
+    print("(an estimate; nothing but instruction issue is in it)")
+    for module in declared().values():
+        variant = next(iter(module.CASES.compiled), None)
+        own = [kernel for kernel in _launched(target) if (kernel.operator, kernel.variant) == (module.CASES.name, variant)]
+        times = {kernel.name: kernel.launch.work.total * costs[kernel.key] / (multiprocessors * 4 * clock * 1e3) for kernel in own}
+        for kernel, time in times.items():
+            print(f"    {kernel:56}{time:8.1f}")
+        if own:
+            shapes = ", ".join(str(given.shape(module.CASES.size, module.CASES.rows)) for given in module.CASES.inputs)
+            print(f"    {'in all, of inputs ' + shapes:56}{sum(times.values()):8.1f}\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -39,11 +39,11 @@ def reach(case: Case, boundary: str, provider: str) -> int:
     import torch
 
     from huenet.kernels import Bins
-    from huenet.kernels.tiles import Axis
+    from huenet.kernels.common.tiles import Tiling
 
     bins = Bins(case.bins, bandwidth=case.bandwidth, boundary=boundary)
     if provider == "triton":
-        from huenet.kernels.fused.axis import reach as fused_reach
+        from huenet.kernels.common.jit.axis import reach as fused_reach
 
         return fused_reach(bins, torch.float32)
-    return Axis.covering(bins, torch.tensor([0.0, 1.0])).reach
+    return Tiling.covering(bins, torch.tensor([0.0, 1.0])).reach

@@ -22,11 +22,12 @@ from huenet.kernels import (
     joint_histogram,
     mutual_information,
     patch_histogram,
-    reference,
     soft_histogram,
     squared_emd,
     squared_mutual_information,
 )
+from huenet.kernels.emd import reference as emd_reference
+from huenet.kernels.soft_histogram import reference as soft_histogram_reference
 
 from . import costs, images, naive, peers
 from .cases import Case
@@ -97,13 +98,13 @@ def _pair(case: Case) -> Inputs:
 def _against_target(case: Case) -> Inputs:
     """Samples, and the histogram that they should have; its samples too, for those who compare samples."""
     other = images.hues(case, 2)
-    target = reference.soft_histogram(other, bins(case, "circular"), None)
+    target = soft_histogram_reference.forward(other, None, bins(case, "circular"))
     return Inputs(("x",), {"x": images.hues(case, 0), "other": other}, {"target": target})
 
 
 def _two_histograms(case: Case) -> Inputs:
     larger = dataclasses.replace(case, side=64)
-    p, q = (reference.soft_histogram(images.hues(larger, role), bins(case, "circular"), None) for role in (0, 2))
+    p, q = (soft_histogram_reference.forward(images.hues(larger, role), None, bins(case, "circular")) for role in (0, 2))
     return Inputs(("p",), fixed={"p": p, "q": q})
 
 
@@ -238,7 +239,7 @@ OPERATORS = {
         "circular EMD of histograms",
         _two_histograms,
         lambda case, backend: (
-            (lambda given: reference.squared_emd(given.p, given.q, True))
+            (lambda given: emd_reference.forward(given.p, given.q, True))
             if backend == "reference"
             else (lambda given: squared_emd(given.p, given.q, circular=True))
         ),

@@ -12,15 +12,15 @@ bins is stored. Functions are differentiable once (`backend="reference"` any num
 `backend="reference"`.
 """
 
-from .bins import Bins
-from .contextual import contextual_similarity
+from .common.bins import Bins
+from .contextual_similarity import contextual_similarity
 from .emd import emd, squared_emd
-from .harmonic import harmonic_energy
-from .histogram import soft_histogram
+from .harmonic_energy import harmonic_energy
 from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
 from .patch_histogram import patch_histogram
+from .soft_histogram import soft_histogram
 from .squared_mutual_information import squared_mutual_information
 
 __all__ = [

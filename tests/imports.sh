@@ -18,7 +18,7 @@ try() { # ENVIRONMENT DIRECTORY WHERE: import and use the operators there, and s
 import sys, torch, huenet.kernels
 where = huenet.kernels.__file__
 assert where.startswith(sys.argv[1]), f"imported from {where}, expected {sys.argv[1]}"
-import huenet.kernels.fused.joint_histogram, huenet.losses
+import huenet.kernels.joint_histogram.fused, huenet.losses
 histogram = huenet.kernels.soft_histogram(torch.rand(2, 100), huenet.kernels.Bins(8, boundary="circular"))
 torch.testing.assert_close(histogram.sum(-1), torch.ones(2))
 PY

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..kernels import contextual_similarity
-from ..kernels.contextual import check_options
-from ..kernels.reference_contextual import directions
+from ..kernels.contextual_similarity import check_options
+from ..kernels.contextual_similarity.reference import directions
 
 FeatureMaps = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 

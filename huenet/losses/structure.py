@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ..kernels import squared_mutual_information
-from ..kernels.rulsif import Estimator
+from ..kernels.squared_mutual_information.estimator import Estimator
 
 
 class StructureConsistencyLoss(nn.Module):

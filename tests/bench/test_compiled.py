@@ -1,46 +1,53 @@
-"""The Triton kernels compile for GPUs that are not there: without spills, with float64 and matrix units where meant only."""
+"""The Triton kernels compile for a GPU that is not there: without spills, with float64 and matrix units where meant only.
+
+One target stands for four here; `python -m bench compile` goes through all of them, and through every variant of every kernel.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import pytest
+import torch
 
 pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("interpreted kernels cannot be compiled", allow_module_level=True)
 
-import triton.language as tl
+from bench.compiled import SHARED_LIMIT, Kernel, build, compile_kernel, distinct, kernels, launched
+from huenet.kernels.common.cases import declared
 
-from bench.compile_cases import INDICES, Case, cases
-from bench.compiled import SHARED_LIMIT, TARGETS, build, compile_case
-
-CASES = cases()
-#: every kernel for every target in the benchmark's configuration, and the others for one
-PAIRS = [(case, target) for case in CASES for target in TARGETS if target == "sm_90" or "," not in case.name]
-#: kernels of which there is a float64 version to look at
-SINGLE = [case for case in CASES if "ACC" in case.constants and not case.exact and "," not in case.name]
+TARGET = "sm_90"
+EVERY = [module.CASES for module in declared().values() if module.CASES.compiled]
 
 
-@pytest.mark.parametrize("case, target", PAIRS, ids=[f"{case.name}-{target}" for case, target in PAIRS])
-def test_compiles_to_what_is_meant(case: Case, target: str) -> None:
-    built = compile_case(case, target)
+def first(cases) -> str:
+    return next(iter(cases.compiled))
+
+
+#: every kernel of the benchmark's case, and of the variants those that hold most on chip
+KERNELS = [kernel for kernel in distinct(launched()) if kernel.variant in map(first, EVERY) or "PRECISION" in kernel.launch.constants]
+DOUBLE = distinct(kernel for cases in EVERY for kernel in kernels(cases, first(cases), dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+def test_compiles_to_what_is_meant(kernel: Kernel) -> None:
+    built = compile_kernel(kernel, TARGET)
     assert built.spills == 0
-    assert (built.float64 > 0) == case.exact
+    assert (built.float64 > 0) == kernel.exact
     assert built.shared <= SHARED_LIMIT
     assert built.atomics == 0
-    if target.startswith("sm") and not case.exact:  # on AMD, exact float32 products may be plain fused multiply-adds
-        assert (built.matrix > 0) == case.matrix
+    assert (built.matrix > 0) == kernel.matrix
 
 
-@pytest.mark.parametrize(
-    "case", [case for case in CASES if "ACC" in case.constants and not case.exact and "," not in case.name], ids=lambda c: c.name
-)
-def test_double_precision_never_passes_through_single(case: Case) -> None:
+@pytest.mark.parametrize("kernel", DOUBLE, ids=lambda kernel: kernel.name)
+def test_double_precision_never_passes_through_single(kernel: Kernel) -> None:
     """A number handed to a kernel is a float32 there, which the interpreter does not show."""
-    pointers = {name: "*fp64" for name in case.function.arg_names if name.endswith("_ptr") and name not in INDICES}
-    constants = {**case.constants, "ACC": tl.float64, **({"PRECISION": "ieee"} if "PRECISION" in case.constants else {})}
-    code = build(dataclasses.replace(case, constants=constants, types={**pointers, **case.types}), "sm_90").asm["ptx"]
+    code = build(kernel, TARGET).asm["ptx"]
     assert "cvt.f64.f32" not in code
     assert "cvt.rn.f32.f64" not in code
+
+
+def test_every_operator_with_kernels_is_compiled() -> None:
+    assert {kernel.operator for kernel in KERNELS} == {cases.name for cases in EVERY}
+    assert len(EVERY) == 8

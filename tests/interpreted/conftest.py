@@ -14,18 +14,18 @@ collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["tes
 
 #: blocks for some dozens of samples: the interpreter's time goes by the number of programs and of their steps
 SMALL = {
-    "order": {"STRETCH": 64, "SEGMENT": 32},
-    "histogram": {"PROGRAMS": 4, "BLOCK": 16, "PARTS_AT_ONCE": 2},
-    "joint_histogram": {"FORWARD_BLOCK": 16, "BACKWARD_BLOCK": 16, "SEGMENT": 32, "FOLD": 128},
-    "mutual_information": {"FOLD": 128, "_AT_ONCE": 2},
-    "dense": {"PROGRAMS": 4, "BLOCK": 16},
+    "joint_histogram.order": {"STRETCH": 64, "SEGMENT": 32},
+    "soft_histogram.fused": {"PROGRAMS": 4, "BN": 16, "PARTS_AT_ONCE": 2},
+    "joint_histogram.fused": {"FORWARD_BN": 16, "BACKWARD_BN": 16, "SEGMENT": 32, "FOLD": 128},
+    "mutual_information.fused": {"FOLD": 128, "AT_ONCE": 2},
+    "common.jit.dense": {"PROGRAMS": 4, "BN": 16},
 }
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, constants in SMALL.items():
-        module = importlib.import_module(f"huenet.kernels.fused.{name}")
+        module = importlib.import_module(f"huenet.kernels.{name}")
         for constant, value in constants.items():
             monkeypatch.setattr(module, constant, value)
 

@@ -17,16 +17,16 @@ from tests.kernels.strategies import bins_of, gradients, samples
 
 EXACT, SINGLE = 1e-12, 2e-6
 NAMES = "features outputs"
-FUSED_ENERGY = importlib.import_module("huenet.kernels.fused.harmonic")
-FUSED_PATCHES = importlib.import_module("huenet.kernels.fused.patch_histogram")
+FUSED_ENERGY = importlib.import_module("huenet.kernels.harmonic_energy.fused")
+FUSED_PATCHES = importlib.import_module("huenet.kernels.patch_histogram.fused")
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks for a few points and patches; what is left unwritten is NaN."""
-    for name, value in (("ROWS", 16), ("COLUMNS", 8), ("PROGRAMS", 8)):
+    for name, value in (("BN", 16), ("BM", 8), ("PROGRAMS", 8)):
         monkeypatch.setattr(FUSED_ENERGY, name, value)
-    for name, value in (("PATCHES", 4), ("PIXELS", 8), ("BACKWARD_PIXELS", 8), ("BACKWARD_PATCHES", 2), ("MOST_BINS", 16)):
+    for name, value in (("BP", 4), ("BN", 8), ("BACKWARD_BN", 8), ("BACKWARD_BP", 2), ("MOST_BINS", 16)):
         monkeypatch.setattr(FUSED_PATCHES, name, value)
     monkeypatch.setattr(torch.Tensor, "new_empty", _poisoned(torch.Tensor.new_empty))
     monkeypatch.setattr(torch, "empty_like", _poisoned(torch.empty_like))
@@ -145,10 +145,10 @@ def test_gradcheck_and_opcheck():
     f, a = samples(1, 4, 2).requires_grad_(), samples(1, 4, 3, seed=1).requires_grad_()
     bins = Bins(4, boundary="reflect", window="triangular")
     assert torch.autograd.gradcheck(counts(bins, 3, 2, "triton"), (x,), fast_mode=True)
-    torch.library.opcheck(importlib.import_module("huenet.kernels.patch_histogram")._op, (x, bins.spec, 3, 2, "triton"))
+    torch.library.opcheck(importlib.import_module("huenet.kernels.patch_histogram").OPERATOR.op, (x, bins.spec, 3, 2, "triton"))
     for distance in ("l1", "l2"):
         assert torch.autograd.gradcheck(energy("triton", distance), (f, a), fast_mode=True)
-    torch.library.opcheck(importlib.import_module("huenet.kernels.harmonic")._op, (f, a, 1.5, "l1", "triton"))
+    torch.library.opcheck(importlib.import_module("huenet.kernels.harmonic_energy").OPERATOR.op, (f, a, 1.5, "l1", "triton"))
 
 
 def test_what_it_cannot_serve_is_said():

@@ -155,8 +155,8 @@ def test_gradcheck(count):
 def test_opcheck(count):
     bins = Bins(count)
     x, y = (samples(1, 5, seed=seed, dtype=torch.float32).requires_grad_() for seed in range(2))
-    torch.library.opcheck(importlib.import_module("huenet.kernels.histogram")._op, (x, None, bins.spec, "triton"))
-    operator = importlib.import_module("huenet.kernels.joint_histogram")._op
+    torch.library.opcheck(importlib.import_module("huenet.kernels.soft_histogram").OPERATOR.op, (x, None, bins.spec, "triton"))
+    operator = importlib.import_module("huenet.kernels.joint_histogram").OPERATOR.op
     torch.library.opcheck(operator, (x, y, None, bins.spec, bins.spec, "triton"))
 
 

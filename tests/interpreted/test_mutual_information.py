@@ -93,7 +93,7 @@ def test_gradcheck_and_opcheck():
     assert torch.autograd.gradcheck(distance(bins, target, True, False)("triton"), (x,), fast_mode=True)
     x, y = x.detach().float().requires_grad_(), y.detach().float()
     spec = Bins(64).spec
-    operator = importlib.import_module("huenet.kernels.mutual_information")._fused_op
-    torch.library.opcheck(operator, (x, y, None, spec, spec, False))
-    operator = importlib.import_module("huenet.kernels.histogram_emd")._op
-    torch.library.opcheck(operator, (x, None, target[:, :64].detach().float().contiguous(), spec, True))
+    operator = importlib.import_module("huenet.kernels.mutual_information").OPERATOR.op
+    torch.library.opcheck(operator, (x, y, None, spec, spec, "joint", "triton"))
+    operator = importlib.import_module("huenet.kernels.histogram_emd").OPERATOR.op
+    torch.library.opcheck(operator, (x, None, target[:, :64].detach().float().contiguous(), spec, True, "triton"))

@@ -17,8 +17,8 @@ from tests.assertions import assert_close, assert_gradients_close, relative_erro
 from tests.kernels.strategies import gradients
 
 EXACT, SINGLE = 1e-11, 2e-6
-FUSED = importlib.import_module("huenet.kernels.fused.squared_mutual_information")
-OPERATOR = importlib.import_module("huenet.kernels.squared_mutual_information")._op
+FUSED = importlib.import_module("huenet.kernels.squared_mutual_information.fused")
+OPERATOR = importlib.import_module("huenet.kernels.squared_mutual_information").OPERATOR.op
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_gradcheck_and_opcheck():
     x, y = (z.requires_grad_() for z in pair(1, 5))
     for sign in (-1, 1):
         assert torch.autograd.gradcheck(rsmi(sign=sign, backend="triton"), (x, y), fast_mode=True)
-    from huenet.kernels.rulsif import Estimator
+    from huenet.kernels.squared_mutual_information.estimator import Estimator
 
     torch.library.opcheck(OPERATOR, (x, y, Estimator().spec, "triton"))
 

@@ -173,15 +173,15 @@ def test_gradcheck(window, backend):
 
 def test_opcheck():
     # import_module: the package's attribute of that name is the function
-    histogram, joint = (importlib.import_module(f"huenet.kernels.{name}") for name in ("histogram", "joint_histogram"))
+    soft, joint = (importlib.import_module(f"huenet.kernels.{name}").OPERATOR.op for name in ("soft_histogram", "joint_histogram"))
     spec = Bins(20, boundary="circular").spec
     for dtype in (torch.float32, torch.float64):
         x, y, w = (samples(2, 30, seed=seed, dtype=dtype).requires_grad_() for seed in range(3))
         strided = samples(30, 2, dtype=dtype).T.requires_grad_()
         for arguments in ((x, None), (x, w), (strided, None)):
-            torch.library.opcheck(histogram._op, (*arguments, spec, "torch"))
+            torch.library.opcheck(soft, (*arguments, spec, "torch"))
         for arguments in ((x, y, None), (x, y, w), (x, y.detach(), None)):
-            torch.library.opcheck(joint._op, (*arguments, spec, spec, "torch"))
+            torch.library.opcheck(joint, (*arguments, spec, spec, "torch"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -249,12 +249,12 @@ def test_only_required_gradients_are_returned():
 
 
 def test_large_rows_and_many_small_rows_are_cut_into_chunks(monkeypatch):
-    from huenet.kernels import tiles
+    from huenet.kernels.common import tiles
 
     x, y, w = (samples(3, 700, seed=seed, spill=0.0 if seed == 2 else 0.1) for seed in range(3))
     whole = gradients(joint(Bins(64), 40, "torch"), [x, y, w])
     for ordered, responses in ((100, 48), (1500, 5000)):  # parts of a row, run by run; two rows at a time, several runs
-        monkeypatch.setitem(tiles.BUDGETS, "cpu", tiles.Budget(ordered, responses))
+        monkeypatch.setattr(tiles, "CPU_BUDGET", tiles.Budget(ordered, responses))
         cut = gradients(joint(Bins(64), 40, "torch"), [x, y, w])
         assert_close(cut[0], whole[0], EXACT)
         assert_gradients_close(cut[1], whole[1], EXACT)

@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 
 from bench.naive import published_rsmi
 from huenet.kernels import squared_mutual_information
-from huenet.kernels.rulsif import Estimator
+from huenet.kernels.squared_mutual_information.estimator import Estimator
 from tests.assertions import assert_close, assert_gradients_close, relative_error
 from tests.kernels.strategies import gradients
 
 SINGLE = 2.0**-24
-MODULE = importlib.import_module("huenet.kernels.squared_mutual_information")
+PORTABLE, ESTIMATOR = (
+    importlib.import_module(f"huenet.kernels.squared_mutual_information.{name}") for name in ("portable", "estimator")
+)
+OPERATOR = importlib.import_module("huenet.kernels.squared_mutual_information").OPERATOR
 ESTIMATORS = {
     "default": {},
     "published": {"sign": 1},
@@ -67,7 +70,7 @@ def images(count: int = 3000) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
 @pytest.mark.parametrize("name", list(ESTIMATORS))
 @pytest.mark.parametrize("shape", [(1, 3), (3, 700), (2, 5, 4)])
 def test_agrees_with_reference(name, shape, monkeypatch):
-    monkeypatch.setitem(MODULE.BUDGETS, "cpu", 2000)  # images in several pieces, the last one smaller
+    monkeypatch.setattr(PORTABLE, "CPU_PRODUCTS", 2000)  # images in several pieces, the last one smaller
     options = ESTIMATORS[name]
     inputs = pair(*shape)
     actual, actual_gradients = gradients(rsmi(**options), inputs)
@@ -210,7 +213,7 @@ def test_a_nan_spoils_its_pair_only(backend):
 
 def test_an_unsolvable_system_is_nan_not_garbage():
     """Moments that no samples have, of a matrix that is not positive definite."""
-    from huenet.kernels.rulsif import Moments, solve
+    from huenet.kernels.squared_mutual_information.estimator import Moments, solve
 
     ones = torch.ones(2, 3, dtype=torch.float64)
     joint = torch.stack([ones.new_ones(3, 3), ones.new_full((3, 3), -9.0)])
@@ -222,7 +225,7 @@ def test_an_unsolvable_system_is_nan_not_garbage():
 def test_systems_are_solved_in_pieces(monkeypatch):
     inputs = pair(5, 30)
     expected = gradients(rsmi(), inputs)
-    monkeypatch.setitem(importlib.import_module("huenet.kernels.rulsif").CELLS, "cpu", 2 * 9**4)
+    monkeypatch.setattr(ESTIMATOR, "CPU_CELLS", 2 * 9**4)
     actual = gradients(rsmi(), inputs)
     assert_close(actual[0], expected[0], 1e-14)
     assert_gradients_close(actual[1], expected[1], 1e-14)
@@ -232,7 +235,7 @@ def test_systems_are_solved_in_pieces(monkeypatch):
 def test_gradcheck_and_opcheck(name):
     x, y = (z.requires_grad_() for z in pair(2, 7))
     assert torch.autograd.gradcheck(rsmi(**ESTIMATORS[name]), (x, y))
-    torch.library.opcheck(MODULE._op, (x, y, Estimator(**ESTIMATORS[name]).spec, "torch"))
+    torch.library.opcheck(OPERATOR.op, (x, y, Estimator(**ESTIMATORS[name]).spec, "torch"))
 
 
 def test_one_side_only():

@@ -1,0 +1,107 @@
+"""Checks and conversions of the arguments that the public functions share. Every message names the argument."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def plain_autograd_only(*tensors: Tensor) -> None:
+    """RuntimeError where a registered operator would be differentiated in a way it cannot, or worse, give zeros."""
+    if torch.compiler.is_compiling():
+        return
+    remedy = "pass backend='reference', which is plain PyTorch, where the function has that argument"
+    if torch._C._are_functorch_transforms_active():
+        raise RuntimeError(f"torch.func transforms are not supported by huenet.kernels; {remedy}. Leading dimensions are batches.")
+    if any(torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors):
+        raise RuntimeError(f"forward-mode derivatives are not supported by huenet.kernels; {remedy}")
+
+
+def samples(name: str, x: Tensor) -> Tensor:
+    """Samples as float32 or float64. TypeError for what is no floating tensor, ValueError for a scalar."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+    if not x.dtype.is_floating_point:
+        raise TypeError(f"{name} must be a floating tensor, got {x.dtype}; convert and scale it first, e.g. {name}.float() / 255")
+    if x.dim() == 0:
+        raise ValueError(f"{name} must have the samples on its last dimension, got a scalar")
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def paired(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y")) -> tuple[Tensor, Tensor]:
+    """Two tensors over the same last dimension, broadcast over the leading ones, in their common dtype."""
+    first, second = names
+    x, y = samples(first, x), samples(second, y)
+    if x.device != y.device:
+        raise ValueError(f"{second} must be on the device of {first}, expected {x.device}, got {y.device}")
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"{second} must be as long as {first}, expected {x.shape[-1]} on the last dimension, got {tuple(y.shape)}")
+    try:
+        x, y = torch.broadcast_tensors(x, y)
+    except RuntimeError:
+        raise ValueError(f"{second} must broadcast against {first} of shape {tuple(x.shape)}, got {tuple(y.shape)}") from None
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    return x.to(dtype), y.to(dtype)
+
+
+def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[Tensor, Tensor]:
+    """Two floating tensors over the same leading dimensions, all but the last `dims`, in their common dtype."""
+    first, second = names
+    if x.device != y.device:
+        raise ValueError(f"{second} must be on the device of {first}, expected {x.device}, got {y.device}")
+    try:
+        leading = torch.broadcast_shapes(x.shape[:-dims], y.shape[:-dims])
+    except RuntimeError:
+        kept = f"the last {dims} dimensions" if dims > 1 else "the last dimension"
+        shapes = f"{first} of shape {tuple(x.shape)} but for {kept}, got {tuple(y.shape)}"
+        raise ValueError(f"{second} must broadcast against {shapes}") from None
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    x, y = (z.to(dtype).expand(*leading, *z.shape[-dims:]) for z in (x, y))
+    return x, y
+
+
+def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
+    """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero."""
+    if weights is None:
+        return None
+    weights = samples("weights", weights)
+    if weights.shape[-1] == 1 and x.shape[-1] != 1:
+        raise ValueError(
+            f"weights must have one value per sample, expected {x.shape[-1]} on the last dimension, got {tuple(weights.shape)}"
+        )
+    try:
+        weights = weights.broadcast_to(x.shape)
+    except RuntimeError:
+        raise ValueError(f"weights must broadcast to x's shape {tuple(x.shape)}, got {tuple(weights.shape)}") from None
+    if weights.device != x.device:
+        raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
+    weights = weights.double()  # the sum of large or tiny weights must neither overflow nor vanish
+    total = weights.sum(-1, keepdim=True)
+    voted = total != 0
+    return torch.where(voted, weights / torch.where(voted, total, 1), 0).to(x.dtype)
+
+
+def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
+    """Two histograms over the same bins, broadcast against each other, in their common dtype."""
+    if not isinstance(circular, bool):
+        raise TypeError(f"circular must be True or False, got {circular!r}")
+    p, q = paired(p, q, ("p", "q"))
+    if not p.shape[-1]:
+        raise ValueError("p must have at least one bin on its last dimension, got none")
+    return p, q
+
+
+def rows(x: Tensor | None) -> Tensor | None:
+    """(..., N) as (B, N); None stays."""
+    if x is None:
+        return None
+    return x.reshape(-1, x.shape[-1]) if x.shape[-1] else x.reshape(x.shape[:-1].numel(), 0)
+
+
+def spread_nan(histogram: Tensor, *samples: Tensor | None) -> Tensor:
+    """NaN in the whole histogram of every row that has a NaN sample, as the dense formula gives it; in place."""
+    for values in samples:
+        if values is not None:
+            bad = values.isnan().any(-1)
+            histogram.masked_fill_(bad.view(-1, *[1] * (histogram.dim() - 1)), torch.nan)
+    return histogram

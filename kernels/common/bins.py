@@ -1,0 +1,144 @@
+"""Bins of a soft histogram.
+
+A sample x falls at t = (x - low) * count / (high - low), in bin widths. Its response in bin k is window(u) with
+u = t - (k + 1/2), the signed distance to the bin's centre.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .boundaries import BOUNDARIES
+from .windows import WINDOWS
+
+
+@dataclass(frozen=True)
+class Bins:
+    """`count` equal bins over [low, high].
+
+    Args:
+        count: number of bins K, at least 1; any integer.
+        low, high: the range, in the samples' units.
+        bandwidth: width of the window in bin widths. None is the window's natural one: 0.4 (the paper's W = L / 2.5) for
+            `logistic` and `gaussian`, which are kernels of that width integrated over the bin (Eq. 3-6); 1 for `triangular`
+            and `bspline`, whose responses then sum to one.
+        boundary: what becomes of the part of a window that leaves the range. `open` loses it (the paper); `reflect` adds the
+            samples' mirror images at both ends, so that mass is kept; `circular` takes samples modulo the range, as hue wants.
+        window: `logistic` (the paper), `gaussian`, `triangular` or `bspline` (cubic).
+
+    Samples outside the range are defined by the same formulas: `open` counts what reaches in, `reflect` adds exactly the
+    images -t and 2K - t, `circular` wraps.
+
+    Raises:
+        TypeError, ValueError: for a value outside the above; the message names the argument.
+    """
+
+    count: int = 256
+    low: float = 0.0
+    high: float = 1.0
+    bandwidth: float | None = None
+    boundary: str = "open"
+    window: str = "logistic"
+
+    #: the bins as a string, the form in which they pass through registered operators (whose arguments are plain values)
+    spec: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.count, bool) or not isinstance(self.count, numbers.Integral):
+            raise TypeError(f"bins.count must be an integer, got {self.count!r}")
+        if not 1 <= self.count < 2**31:
+            raise ValueError(f"bins.count must be at least 1 and below 2^31, got {self.count}")
+        for name in ("low", "high") + (("bandwidth",) if self.bandwidth is not None else ()):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise TypeError(f"bins.{name} must be a real number, got {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"bins.{name} must be finite, got {value}")
+            object.__setattr__(self, name, float(value))
+        if not 1e-30 < self.high - self.low < 1e30:
+            raise ValueError(f"bins.low must be below bins.high, by 1e-30 to 1e30, got low={self.low}, high={self.high}")
+        if self.bandwidth is not None and not 1e-30 < self.bandwidth < 1e30:
+            raise ValueError(f"bins.bandwidth must be positive, from 1e-30 to 1e30 bin widths, got {self.bandwidth}")
+        for name, allowed in (("boundary", BOUNDARIES), ("window", WINDOWS)):
+            if getattr(self, name) not in tuple(allowed):
+                raise ValueError(f"bins.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        values = int(self.count), self.low, self.high, self.effective_bandwidth, self.boundary, self.window
+        object.__setattr__(self, "spec", ",".join(map(str, values)))
+
+    @property
+    def effective_bandwidth(self) -> float:
+        """The bandwidth in bin widths, the window's natural one where none was given."""
+        natural = WINDOWS[self.window].natural_bandwidth
+        return natural if self.bandwidth is None else self.bandwidth
+
+    @property
+    def edges(self) -> Tensor:
+        """The count + 1 bin edges, float64."""
+        return torch.linspace(self.low, self.high, self.count + 1, dtype=torch.float64)
+
+    @property
+    def centers(self) -> Tensor:
+        """The count bin centres, float64 (the paper's mu_k)."""
+        edges = self.edges
+        return (edges[1:] + edges[:-1]) / 2
+
+    @property
+    def scale(self) -> float:
+        """Bins per unit of x: dt/dx."""
+        return self.count / (self.high - self.low)
+
+    def coordinate(self, x: Tensor) -> Tensor:
+        """Samples in bin widths, t = (x - low) * scale, in float64 so that t - k is not rounded away; circular: in [0, count]."""
+        t = (x.double() - self.low) * self.scale
+        return torch.remainder(t, self.count) if BOUNDARIES[self.boundary].periodic else t
+
+    def response(self, u: Tensor) -> Tensor:
+        """The window at distance u (bin widths) from a bin's centre."""
+        return WINDOWS[self.window].response(u, self.effective_bandwidth)
+
+    def derivative(self, u: Tensor) -> Tensor:
+        """d response / du."""
+        return WINDOWS[self.window].derivative(u, self.effective_bandwidth)
+
+    def reach(self, dtype: torch.dtype) -> float:
+        """Distance |u| in bins beyond which the response is below dtype's rounding of one."""
+        return WINDOWS[self.window].reach(self.effective_bandwidth, torch.finfo(dtype).eps / 2)
+
+    def radius(self, dtype: torch.dtype) -> int:
+        """Bins either side of a sample's own that the window reaches; farther ones get less than dtype's rounding of one."""
+        return max(1, math.ceil(self.reach(dtype) - 0.5))
+
+    @staticmethod
+    @functools.lru_cache(maxsize=256)
+    def from_spec(spec: str) -> Bins:
+        count, low, high, bandwidth, boundary, window = spec.split(",")
+        return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window)
+
+
+def as_bins(bins: int | Bins, name: str = "bins") -> Bins:
+    """An int as `Bins` of that count over [0, 1]; `Bins` as they are. TypeError otherwise."""
+    if isinstance(bins, Bins):
+        return bins
+    if isinstance(bins, bool) or not isinstance(bins, numbers.Integral):
+        raise TypeError(f"{name} must be an int or huenet.kernels.Bins, got {type(bins).__name__}")
+    if bins < 1:
+        raise ValueError(f"{name} must be at least 1, got {bins}")
+    # torch.compile may trace an int as a symbol; the length of a range is a number again
+    return Bins(count=len(range(int(bins))))
+
+
+def as_bins_pair(bins: int | Bins, bins_y: int | Bins | None) -> tuple[Bins, Bins]:
+    """The bins of both axes: `bins_y` None repeats `bins`, an int is `bins` with that count."""
+    first = as_bins(bins)
+    if bins_y is None:
+        return first, first
+    if isinstance(bins_y, Bins):
+        return first, bins_y
+    count = as_bins(bins_y, "bins_y").count
+    return first, Bins(count, first.low, first.high, first.bandwidth, first.boundary, first.window)

@@ -1,0 +1,41 @@
+"""What depends on the device: how much is done at a time, whether autocast is kept out, which dtypes there are."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def budget(like: Tensor, cpu: T, accelerator: T) -> T:
+    """How much is done at a time: on a CPU, what stays in the cache; on any other device, what keeps it busy."""
+    return cpu if like.device.type == "cpu" else accelerator
+
+
+def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
+    """Context in which autocast, where the device has one, does not touch what is computed."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+
+
+def check_float64(like: Tensor) -> None:
+    """RuntimeError where the device has no float64, which coordinates and sums need."""
+    reason = _no_float64(like.device)
+    if reason is not None:
+        raise RuntimeError(
+            f"samples must be on a device that has float64, got {like.device} ({reason}); move them to the CPU first, .cpu()"
+        )
+
+
+@functools.cache
+def _no_float64(device: torch.device) -> str | None:
+    try:
+        torch.empty(0, dtype=torch.float64, device=device)
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # MPS raises a TypeError
+        return str(error).splitlines()[0]
+    return None

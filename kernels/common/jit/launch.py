@@ -1,0 +1,101 @@
+"""Launching a kernel, or taking down how it would be launched.
+
+A launcher calls `launch` with everything there is to say: kernel, programs, arguments, constants. Normally the kernel then runs.
+Within `recorded` it does not: the launches are listed, for whoever wants to compile them for a GPU that is not there. Inputs may
+then be on torch's `meta` device, which has shapes and no values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+class Work(NamedTuple):
+    """What a launch goes through, for reports: `total` of the units, `turn` of them in a turn of a program's longest loop (or in
+    the program, if it has none)."""
+
+    unit: str
+    turn: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a kernel on a grid of one axis, as the others allow only 65,535 programs."""
+
+    kernel: Any
+    programs: int
+    #: the kernel's leading arguments: tensors, None, whole numbers
+    arguments: tuple[Any, ...]
+    #: its compile-time constants, by name
+    constants: dict[str, Any]
+    warps: int
+    work: Work
+
+    @property
+    def frozen(self) -> dict[str, Any]:
+        """The constants as Triton's compiler wants them."""
+        return {name: _frozen(value) if isinstance(value, tuple) else value for name, value in self.constants.items()}
+
+    def run(self) -> None:
+        self.kernel[(self.programs,)](*self.arguments, **self.frozen, num_warps=self.warps)
+
+
+class _Recording(NamedTuple):
+    launches: list[Launch]
+    nvidia: bool
+
+
+_recording: _Recording | None = None
+
+
+@contextlib.contextmanager
+def recorded(nvidia: bool = True) -> Iterator[list[Launch]]:
+    """A list that takes down all launches within, none of which runs, as they would be on NVIDIA's or on AMD's GPUs."""
+    global _recording
+    before, _recording = _recording, _Recording([], nvidia)
+    try:
+        yield _recording.launches
+    finally:
+        _recording = before
+
+
+def launch(kernel: Any, programs: int, *arguments: Any, work: Work, warps: int = 4, **constants: Any) -> None:
+    """Run a kernel, or within `recorded` take it down."""
+    this = Launch(kernel, programs, arguments, constants, warps, work)
+    if _recording is None:
+        this.run()
+    else:
+        _recording.launches.append(this)
+
+
+@functools.cache
+def _frozen(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A named tuple with every field a compile-time constant, which the compiler needs for shapes; its interpreter, none."""
+    return value if triton.knobs.runtime.interpret else type(value)(*map(tl.constexpr, value))
+
+
+def accumulator(dtype: torch.dtype) -> tl.dtype:
+    """The dtype that kernels compute samples of this dtype in."""
+    return tl.float64 if dtype == torch.float64 else tl.float32
+
+
+def precision(x: Tensor) -> str:
+    """Of matrix products: a float32 in three tf32 parts, where there are such units; tf32 alone is too coarse."""
+    nvidia = x.is_cuda and torch.version.hip is None if _recording is None else _recording.nvidia
+    return "tf32x3" if nvidia and x.dtype == torch.float32 else "ieee"
+
+
+def warps_of(threads: int) -> int:
+    """Warps of so many threads; AMD's are twice as wide."""
+    amd = torch.version.hip is not None if _recording is None else not _recording.nvidia
+    return threads // (64 if amd else 32)

@@ -1,0 +1,175 @@
+"""How an operator is registered: once, for all of them.
+
+An operator declares the tensors it takes, its settings and the shape of its result. Its folder has a module for each backend:
+
+    reference.forward(*tensors, *settings) -> result              plain PyTorch, autograd does the rest
+    portable, fused:
+        forward(*tensors, *settings) -> result, *kept             `kept` is what the backward pass needs beside the inputs
+        kept(*tensors, *settings) -> *kept                        the same tensors, unwritten; only where something is kept
+        backward(grad, *saved, *kept, *settings, needs) -> grads  one for each tensor, empty where not needed
+    fused:
+        unserved(*tensors, *settings) -> str | None               why its kernels cannot serve, None if they can
+
+Tensors are contiguous, those that may be left out may be None; `grad` may have been expanded, and is made contiguous too. Of this
+the operator makes two `torch.library.custom_op`s, forward and backward, opaque to tracing, so that `torch.compile(fullgraph=True)`
+and `torch.library.opcheck` take them on every supported version of torch; their fakes; the autograd formula; an error on a second
+derivative. Inside them autocast is off, as histograms are summed in the dtype given, and the first tensor's GPU is the current
+one, on which Triton launches kernels. The backend is chosen inside, where nothing is traced.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .arguments import plain_autograd_only
+from .backends import check_backend, choose_backend
+from .devices import check_float64, full_precision
+
+_SCHEMA = {int: "int", float: "float", bool: "bool"}
+
+
+class Operator:
+    """An operator over its backends, to be called as operator(*tensors, *settings, backend=...).
+
+    Args:
+        name: it is registered as `huenet::name` and `huenet::name_backward`.
+        tensors: names of the tensors, "?" after those that may be None; all of them may be differentiated.
+        settings: by name, their types: int, float, bool, str, or a class with a `spec` and `from_spec`, as `Bins`.
+        result: shape of the result, from (*tensors, *settings).
+        reference, portable: the backends' modules; None where there is no such backend.
+        fused: whether the folder of `portable` has a module `fused`, which is imported when first used.
+        saves: names of the tensors that the backward pass needs; "result" is the result itself. By default all tensors.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tensors: str,
+        settings: dict[str, type] | None = None,
+        *,
+        result: Callable[..., Sequence[int]],
+        reference: ModuleType | None,
+        portable: ModuleType,
+        fused: bool = True,
+        saves: str | None = None,
+    ) -> None:
+        self.name, self.reference, self._portable, self._result = name, reference, portable, result
+        self._fused = f"{portable.__package__}.fused" if fused else None
+        self._tensors = [tensor.rstrip("?") for tensor in tensors.split()]
+        self._settings = settings or {}
+        self._saves = self._tensors if saves is None else saves.split()
+        optional = {tensor.rstrip("?") for tensor in tensors.split() if tensor.endswith("?")}
+        plain = [f"{_SCHEMA.get(kind, 'str')} {setting}" for setting, kind in self._settings.items()]
+        typed = lambda names: [f"Tensor{'?' if n in optional else ''} {n}" for n in names]  # noqa: E731
+        forward = ", ".join([*typed(self._tensors), *plain, "str backend"])
+        backward = ", ".join(["Tensor grad", *typed(self._saves), "Tensor[] kept", *plain, "str backend", "bool[] needs"])
+        self.op = self._register(name, f"({forward}) -> (Tensor, Tensor[])", self._forward, self._fake_forward)
+        self.op_backward = self._register(f"{name}_backward", f"({backward}) -> Tensor[]", self._backward, self._fake_backward)
+        self.op.register_autograd(self._differentiate, setup_context=self._setup_context)
+        torch.library.register_autograd(self.op_backward._qualname, self._refuse)
+
+    def __call__(self, *arguments: Any, backend: str | None = None) -> Tensor:
+        """The result. Raises ValueError for an unknown backend or one that cannot serve, RuntimeError for derivatives there are
+        not."""
+        check_backend(backend)
+        tensors, settings = self._split(arguments)
+        if backend == "reference":
+            with full_precision(tensors[0]):
+                return self.reference.forward(*tensors, *settings)
+        plain_autograd_only(*(tensor for tensor in tensors if tensor is not None))
+        encoded = (value.spec if hasattr(value, "spec") else value for value in settings)
+        return self.op(*tensors, *encoded, backend or "")[0]
+
+    def rehearse(self, *arguments: Any) -> None:
+        """Both passes of the fused backend, all gradients wanted, whatever the device: for `jit.launch.recorded`."""
+        tensors, settings = self._split(arguments)
+        fused = self._load_fused()
+        result, *kept = _as_tuple(fused.forward(*tensors, *settings))
+        needs = [tensor is not None for tensor in tensors]
+        fused.backward(torch.empty_like(result), *tensors, *kept, *settings, needs)
+
+    def _split(self, arguments: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+        return arguments[: len(self._tensors)], arguments[len(self._tensors) :]
+
+    def _decoded(self, settings: Sequence[Any]) -> list[Any]:
+        kinds = self._settings.values()
+        return [kind.from_spec(value) if hasattr(kind, "from_spec") else value for kind, value in zip(kinds, settings, strict=True)]
+
+    def _module(self, backend: str, tensors: Sequence[Tensor | None], settings: Sequence[Any]) -> ModuleType:
+        """The backend that serves: the portable one also where there is nothing to do."""
+        if self._fused is None or not tensors[0].numel():
+            return self._portable
+        chosen = choose_backend(backend or None, tensors[0], lambda: self._load_fused().unserved(*tensors, *settings))
+        return self._load_fused() if chosen == "triton" else self._portable
+
+    def _load_fused(self) -> ModuleType:
+        return importlib.import_module(self._fused)
+
+    @staticmethod
+    def _register(name: str, schema: str, function: Callable[..., Any], fake: Callable[..., Any]) -> Any:
+        def exact(first: Tensor, *rest: Any) -> Any:
+            check_float64(first)
+            with full_precision(first), torch.cuda.device_of(first):
+                return function(first, *rest)
+
+        op = torch.library.custom_op(f"huenet::{name}", exact, mutates_args=(), schema=schema)
+        op.register_fake(fake)
+        return op
+
+    def _forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
+        tensors, (*settings, backend) = self._split(arguments)
+        tensors, settings = _contiguous(tensors), self._decoded(settings)
+        result, *kept = _as_tuple(self._module(backend, tensors, settings).forward(*tensors, *settings))
+        return result, kept
+
+    def _fake_forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
+        tensors, (*settings, backend) = self._split(arguments)
+        settings = self._decoded(settings)
+        kept = getattr(self._module(backend, tensors, settings), "kept", lambda *_: [])
+        return tensors[0].new_empty(self._result(*tensors, *settings)), list(kept(*tensors, *settings))
+
+    def _backward(self, grad: Tensor, *arguments: Any) -> list[Tensor]:
+        saved, (kept, *settings, backend, needs) = arguments[: len(self._saves)], arguments[len(self._saves) :]
+        grad, *saved = _contiguous([grad, *saved])
+        settings = self._decoded(settings)
+        module = self._module(backend, saved, settings)
+        return list(module.backward(grad, *saved, *kept, *settings, needs))
+
+    def _fake_backward(self, grad: Tensor, *arguments: Any) -> list[Tensor]:
+        saved, needs = dict(zip(self._saves, arguments)), arguments[-1]
+        like = [saved.get(name, grad) for name in self._tensors]  # what is not saved has the shape of the result
+        return [grad.new_empty(0) if not need else tensor.new_empty(tensor.shape) for tensor, need in zip(like, needs)]
+
+    def _setup_context(self, ctx: Any, inputs: tuple, output: tuple[Tensor, list[Tensor]]) -> None:
+        tensors, ctx.plain = self._split(inputs)
+        result, kept = output
+        named = {**dict(zip(self._tensors, tensors)), "result": result}
+        ctx.mark_non_differentiable(*kept)
+        ctx.save_for_backward(*(named[name] for name in self._saves), *kept)
+
+    def _differentiate(self, ctx: Any, grad: Tensor, _kept: Any) -> tuple[Tensor | None, ...]:
+        saved, kept = ctx.saved_tensors[: len(self._saves)], list(ctx.saved_tensors[len(self._saves) :])
+        needs = list(ctx.needs_input_grad[: len(self._tensors)])
+        grads = self.op_backward(grad, *saved, kept, *ctx.plain, needs)
+        return *(grad if need else None for grad, need in zip(grads, needs)), *[None] * len(ctx.plain)
+
+    def _refuse(self, ctx: Any, *grads: Tensor) -> None:
+        """Says what to do, where torch would speak of missing formulas."""
+        raise RuntimeError(
+            f"huenet::{self.name}_backward is differentiable once only; second derivatives need backend='reference', which is "
+            "plain PyTorch"
+        )
+
+
+def _as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (results,) if isinstance(results, Tensor) else results
+
+
+def _contiguous(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]

@@ -1,0 +1,228 @@
+"""Block-sparse layout shared by the `torch` histograms: which bins a sample can reach, and samples in tile order.
+
+A window reaches few bins, so the bin range is cut into tiles and a sample touches only its own tile and `margin` tiles on
+either side: its *reach*. Samples of one tile (in two dimensions, of one pair of tiles) are packed into runs of equal length, so
+that one batched matrix product over all runs does the work. Boundaries are settled afterwards: responses are counted over an
+extended range of bins, which is then folded onto the K real ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .bins import Bins
+from .boundaries import BOUNDARIES, real_bins
+from .devices import budget
+from .windows import WINDOWS, is_separable
+
+
+class Budget(NamedTuple):
+    """How much is done at a time."""
+
+    ordered: int
+    """Samples put in order."""
+    responses: int
+    """Responses, or cells of windows."""
+
+
+#: torch sorts so many integers by radix, and fewer than half of them by comparison; responses stay in the cache, and in memory
+#: that the allocator keeps (with four times as many, a third of the time goes into page faults)
+CPU_BUDGET = Budget(1 << 16, 1 << 17)
+#: any other device must be given more at a time than it takes to launch a kernel: 128 MB of float32, chosen and not measured
+DEVICE_BUDGET = Budget(1 << 22, 1 << 25)
+#: slots of the shortest run
+SHORTEST_RUN = 8
+#: what adding one cell of a window to the histogram counts, in multiply-adds, when tiles are weighed against the dense formula. A
+#: heuristic: with it the choice was the faster one, or within a tenth, for K = 64 to 256 and bandwidths to 4; the addition itself
+#: measures 55 multiply-adds and more
+WINDOW_COST = 20
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """The tiles of one histogram axis that hold samples: `count` tiles of `tile` bins, from bin `origin` on."""
+
+    bins: Bins
+    dtype: torch.dtype
+    tile: int
+    margin: int
+    origin: int
+    count: int
+
+    @classmethod
+    def covering(cls, bins: Bins, x: Tensor, dense: bool = False) -> Tiling:
+        """The tiling for samples x: tiles from the lowest sample's to the highest's; `dense`, a single one."""
+        radius = bins.radius(x.dtype)
+        low, high = _bounds(bins, x)
+        tile = 8 if radius <= 8 else 16
+        margin = -(-radius // tile)
+        if dense or (2 * margin + 1) * tile >= bins.count:
+            first, last = (0, bins.count) if bins.boundary == "open" else (low - radius, high + 1 + radius)
+            return cls(bins, x.dtype, last - first, 0, first, 1)
+        return cls(bins, x.dtype, tile, margin, low // tile * tile, high // tile - low // tile + 1)
+
+    @property
+    def reach(self) -> int:
+        """Bins in which the samples of one tile can respond."""
+        return (2 * self.margin + 1) * self.tile
+
+    @property
+    def blocks(self) -> int:
+        """Tiles of the extended range: `margin` on either side."""
+        return self.count + 2 * self.margin
+
+    def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tile of every sample (int64), and its distance from the tile's centre in bins (float64, NaN for NaN)."""
+        t = clamped_coordinate(self.bins, x)
+        index = ((t.nan_to_num(nan=0.0) - self.origin) / self.tile).floor_().clamp_(0, self.count - 1)
+        return index.long(), t - (index * self.tile + (self.origin + self.tile / 2))
+
+    def fold(self, extended: Tensor, dim: int) -> Tensor:
+        """Sum an extended range of bins along `dim` into the real ones."""
+        shape = list(extended.shape)
+        shape[dim] = self.bins.count + 1
+        index = self._real_bins(extended.device)
+        return extended.new_zeros(shape).index_add_(dim, index, extended).narrow(dim, 0, self.bins.count).contiguous()
+
+    def unfold(self, gradient: Tensor, dim: int) -> Tensor:
+        """The transpose of `fold`: every extended bin's share of a gradient with respect to the real ones."""
+        shape = list(gradient.shape)
+        shape[dim] = 1
+        return torch.cat([gradient, gradient.new_zeros(shape)], dim).index_select(dim, self._real_bins(gradient.device))
+
+    def _real_bins(self, device: torch.device) -> Tensor:
+        """The real bin of each extended one; bins.count where its content is lost."""
+        k = torch.arange(self.blocks * self.tile, device=device) + (self.origin - self.margin * self.tile)
+        return real_bins(BOUNDARIES[self.bins.boundary], k, self.bins.count)
+
+
+def joint_tilings(bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Tiling, Tiling]:
+    """Both tilings of a joint histogram: in tiles, or dense where that is less work.
+
+    In tiles, a sample costs the multiply-adds of its own slot and its share of a run's empty ones, and its share of adding the
+    run's window to the histogram.
+    """
+    tiled = Tiling.covering(bins_x, x), Tiling.covering(bins_y, y)
+    window = tiled[0].reach * tiled[1].reach
+    per_tile = x.shape[-1] / (tiled[0].count * tiled[1].count)
+    slots = max(1, SHORTEST_RUN / max(per_tile, 0.1))
+    if window * (slots + WINDOW_COST / min(max(per_tile, 1), 64)) <= bins_x.count * bins_y.count:
+        return tiled
+    return Tiling.covering(bins_x, x, dense=True), Tiling.covering(bins_y, y, dense=True)
+
+
+def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
+    """The lowest and the highest bin that holds a sample."""
+    if BOUNDARIES[bins.boundary].periodic or not x.numel():
+        return 0, bins.count
+    ends = torch.stack(x.aminmax())
+    if ends.isnan().any():
+        ends = torch.stack(x.nan_to_num(nan=bins.low).aminmax())
+    low, high = clamped_coordinate(bins, ends).floor().int().tolist()
+    return low, high
+
+
+def clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
+    """Bin coordinate of every sample, those beyond any bin's reach brought to where the response falls below rounding."""
+    beyond = bins.radius(x.dtype) + 1 + BOUNDARIES[bins.boundary].beyond * bins.count
+    return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)
+
+
+def parts(x: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cut samples (B, N) into parts to be ordered at a time: several small rows or a piece of a large one."""
+    (batch, samples), most = x.shape, budget(x, CPU_BUDGET, DEVICE_BUDGET).ordered
+    rows = max(most // max(samples, 1), 1)
+    for first, start in itertools.product(range(0, batch, rows), range(0, samples, most)):
+        yield slice(first, first + rows), slice(start, start + most)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Samples of a chunk grouped by tile into runs of equal length."""
+
+    slots: Tensor  # (runs * length,) the sample in each slot; the number of samples where a slot is empty
+    tiles: Tensor  # (runs,) the tile of each run
+    length: int
+
+    @classmethod
+    def of(cls, tiles: Tensor, tile_count: int, reach: int) -> Runs:
+        """Runs of samples whose tiles are given, any shape, values in [0, tile_count)."""
+        tiles, samples, device = tiles.flatten(), tiles.numel(), tiles.device
+        counts = torch.bincount(tiles, minlength=tile_count)
+        length = _run_length(samples / max(int(counts.count_nonzero()), 1), reach)
+        runs = (counts + (length - 1)).div_(length, rounding_mode="floor")
+        run_tiles = torch.repeat_interleave(runs)
+        ordered, order = torch.sort(tiles, stable=True)
+        # the j-th sample of a tile goes to the j-th slot of that tile's first run
+        shift = (runs.cumsum(0) - runs) * length - (counts.cumsum(0) - counts)
+        slots = torch.full((run_tiles.numel() * length,), samples, device=device)
+        slots[shift[ordered] + torch.arange(samples, device=device)] = order
+        return cls(slots, run_tiles, length)
+
+    def pieces(self, *tilings: Tiling) -> Iterator[slice]:
+        """Cut the runs so that neither their responses nor their windows, as large as the product of reaches, are too many."""
+        reaches = [tiling.reach for tiling in tilings]
+        per_run = max(self.length * max(reaches), math.prod(reaches))
+        step = max(budget(self.tiles, CPU_BUDGET, DEVICE_BUDGET).responses // per_run, 1)
+        for start in range(0, len(self.tiles), step):
+            yield slice(start, start + step)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Values of the samples in slot order, (runs, length); 0 in empty slots."""
+        values = values.flatten()
+        return torch.cat([values, values.new_zeros(1)])[self.slots].view(-1, self.length)
+
+    def scatter(self, values: Tensor, like: Tensor) -> Tensor:
+        """Back from slot order, (runs, length), to the samples' own order and the shape of `like`."""
+        result = values.new_empty(like.numel() + 1)
+        result[self.slots] = values.flatten()
+        return result[:-1].view(like.shape)
+
+
+def _run_length(samples_per_tile: float, reach: int) -> int:
+    """Long runs add fewer windows to the histogram, short ones leave fewer slots empty.
+
+    A tile with fewer samples than its reach has bins gets a single run, a fuller one about two.
+    """
+    wanted = samples_per_tile if samples_per_tile <= reach else samples_per_tile / 2
+    longest = 1 << (2 * reach - 1).bit_length()
+    return min(longest, max(SHORTEST_RUN, 1 << round(math.log2(max(wanted, 1)))))
+
+
+class Responses:
+    """Responses of samples over their reach. `values * factor` is the response, `slopes() * slope_factor` its derivative with
+    respect to the sample's bin coordinate; the constants are left to the caller, who multiplies smaller tensors."""
+
+    def __init__(self, tiling: Tiling, distance: Tensor) -> None:
+        """distance: float64, from the tile's centre, any shape; `values` gets a last dimension of tiling.reach."""
+        self._bins, width = tiling.bins, tiling.bins.effective_bandwidth
+        offsets = torch.arange(tiling.reach, device=distance.device, dtype=torch.float64) + (0.5 - tiling.reach / 2)
+        farthest = (tiling.tile + tiling.reach) / 2 + tiling.bins.radius(tiling.dtype) + 1
+        self._separable = is_separable(WINDOWS[tiling.bins.window], width, farthest, tiling.dtype)
+        if self._separable:
+            self._separate(distance, offsets, 1 / width, tiling.dtype)
+        else:
+            self._distance = distance.to(tiling.dtype).unsqueeze(-1) - offsets.to(tiling.dtype)
+            self.values, self.factor, self.slope_factor = self._bins.response(self._distance), 1.0, 1.0
+
+    def _separate(self, distance: Tensor, offsets: Tensor, a: float, dtype: torch.dtype) -> None:
+        """sinh(a/2) / (cosh(a/2) + cosh(a (u - o))), where 2 cosh = E F + 1 / (E F) with E = exp(a u), F = exp(-a o)."""
+        sample, column = torch.exp(a * distance), torch.exp(-a * offsets)
+        self._sample = torch.stack([sample, sample.reciprocal()], -1).to(dtype)
+        self._cosh = torch.stack([column, column.reciprocal()]).to(dtype)
+        self._sinh = torch.stack([column, -column.reciprocal()]).to(dtype)
+        self.factor = 2 * math.sinh(a / 2)
+        self.slope_factor = -a * self.factor
+        self.values = (self._sample @ self._cosh).add_(2 * math.cosh(a / 2)).reciprocal_()
+
+    def slopes(self) -> Tensor:
+        if not self._separable:
+            return self._bins.derivative(self._distance)
+        return (self._sample @ self._sinh).mul_(self.values).mul_(self.values)

@@ -1,0 +1,38 @@
+"""What contextual similarity is tried with, by every suite."""
+
+from __future__ import annotations
+
+from ..common.cases import Cases, Input, Timing, points
+from . import OPERATOR, _comparable, contextual_similarity
+
+
+def _operands(inputs, bandwidth=0.5, eps=1e-5, distance="cosine", center="batch", reduce="target"):
+    x, y, metric = _comparable(*inputs, distance, center)
+    return x, y, bandwidth, eps, metric, reduce
+
+
+CHANNELS = 6
+
+CASES = Cases(
+    OPERATOR,
+    (Input("x", lambda n, b: (b, n, CHANNELS), points), Input("y", lambda n, b: (b, n - n // 4, CHANNELS), points)),
+    call=lambda inputs, backend, **options: contextual_similarity(*inputs, **options, backend=backend),
+    operands=_operands,
+    settings={
+        f"{distance}, {reduce}": {"distance": distance, "reduce": reduce}
+        for distance in ("cosine", "l2", "l1")
+        for reduce in ("target", "source")
+    },
+    compiled={"l2": {"distance": "l2"}, "l1": {"distance": "l1"}},
+    size=4096,
+    rows=1,
+    small=33,
+)
+
+_POINTS = Timing("contextual_similarity", bins=256)
+#: rows of the benchmark, by suite: side x side points of `bins` channels
+TIMINGS = {
+    "quick": [Timing("contextual_similarity", side=16, bins=32)],
+    "cpu": [*_POINTS.vary(side=[16, 32]), *_POINTS.vary("others", side=[64])],
+    "gpu": [*_POINTS.vary("all", side=[32, 64, 128]), *_POINTS.vary("ours", side=[256])],
+}

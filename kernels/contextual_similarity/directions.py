@@ -1,0 +1,49 @@
+"""Vectors of length 1/2 in given directions: their squared distance is the cosine distance, |u - v|^2 = (1 - cos) / 2.
+
+    u = v / (2 |v|),      dL/dv = (G - 4 (G . u) u) / (2 |v|)
+
+A zero vector gets the direction of (1, ..., 1), and no gradient. Only u and |v| are kept, where autograd would keep v too, and make
+half a dozen tensors of its size on the way back.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import torch
+from torch import Tensor
+
+from ..common.operator import Operator
+
+
+def kept(vectors: Tensor) -> list[Tensor]:
+    """Twice the lengths, (..., 1)."""
+    return [vectors.new_empty(*vectors.shape[:-1], 1)]
+
+
+def forward(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., C) -> vectors of length 1/2 and what is kept."""
+    doubled = 2 * torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return (vectors / doubled).masked_fill_(doubled == 0, 0.5 / math.sqrt(vectors.shape[-1])), doubled
+
+
+def backward(grad: Tensor, halves: Tensor, doubled: Tensor, needs: list[bool]) -> list[Tensor]:
+    along = torch.einsum("...c,...c->...", grad, halves).mul_(-4).unsqueeze(-1)
+    return [torch.addcmul(grad, along, halves).div_(doubled).masked_fill_(doubled == 0, 0)]
+
+
+OPERATOR = Operator(
+    "half_directions",
+    "vectors",
+    result=lambda vectors: vectors.shape,
+    reference=None,
+    portable=sys.modules[__name__],
+    fused=False,
+    saves="result",
+)
+
+
+def half_directions(vectors: Tensor) -> Tensor:
+    """Vectors of length 1/2 in the directions of `vectors`, (..., C) of float32 or float64. Differentiable once."""
+    return OPERATOR(vectors)

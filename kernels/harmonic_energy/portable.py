@@ -1,0 +1,92 @@
+"""Harmonic energy in square tiles of pairs, which are made again for the backward pass: nothing of size N x N is stored, and
+nothing but the points is kept. A tile off the diagonal serves both orders of its pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..common.devices import budget
+
+#: orders of the outputs' distance
+DISTANCES = {"l1": 1.0, "l2": 2.0}
+#: points on a tile's side: on a CPU the two or three tiles in use stay in the cache; other devices get enough work at a time, and
+#: there the backward pass of a tile takes memory in proportion to its dimension, see `_side`
+CPU_SIDE, DEVICE_SIDE, DEVICE_VALUES = 256, 1024, 1 << 27
+
+
+def _side(features: Tensor, outputs: Tensor) -> int:
+    """Points on a tile's side. Off the CPU, torch's derivative of a distance holds one value a pair and component."""
+    widest = max(features.shape[-1], outputs.shape[-1])
+    return budget(features, CPU_SIDE, max(32, min(DEVICE_SIDE, math.isqrt(DEVICE_VALUES // widest))))
+
+
+def _tiles(batch: int, points: int, side: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+    """Images and points of the rows and of the columns of each tile on or above the diagonal; small images several at a time."""
+    together = max(side * side // max(points * points, 1), 1)
+    for image in range(0, batch, together):
+        images = slice(image, image + together)
+        for row in range(0, points, side):
+            for column in range(row, points, side):
+                yield (images, slice(row, row + side)), (images, slice(column, column + side))
+
+
+def _weights(features: Tensor, rows: tuple, columns: tuple, sigma: float) -> Tensor:
+    """W of a tile."""
+    return _distances(features, rows, columns, 1.0).mul_(-1 / sigma**2).exp_()
+
+
+def _distances(points: Tensor, rows: tuple, columns: tuple, order: float) -> Tensor:
+    """|x_i - x_j| of a tile. Never by a matrix product, in which the distance of near points cancels."""
+    return torch.cdist(points[rows], points[columns], p=order, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _add_slopes(sums: Tensor, factor: Tensor, points: Tensor, rows: tuple, columns: tuple, order: float, distances: Tensor) -> None:
+    """Add sum_j factor_ij d|x_i - x_j|/dx_i to the tile's rows of `sums`, and the same to its columns unless they are its rows."""
+
+    def add(rows: tuple, columns: tuple, factor: Tensor, distances: Tensor) -> None:
+        sums[rows] += torch.ops.aten._cdist_backward(
+            factor.contiguous(), points[rows].contiguous(), points[columns].contiguous(), order, distances.contiguous()
+        )
+
+    add(rows, columns, factor, distances)
+    if rows != columns:
+        add(columns, rows, factor.mT, distances.mT)
+
+
+def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> Tensor:
+    """(B, N, D), (B, N, E) -> (B,)."""
+    energy = features.new_zeros(len(features), dtype=torch.float64)
+    for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
+        pairs = _weights(features, rows, columns, sigma).mul_(_distances(outputs, rows, columns, DISTANCES[distance]))
+        # torch sums a tile pairwise, so that float32 loses nothing; tiles are added in float64
+        energy[rows[0]] += pairs.sum((1, 2)).double() * (1 if rows == columns else 2)
+    return energy.to(features.dtype)
+
+
+def backward(
+    grad: Tensor, features: Tensor, outputs: Tensor, sigma: float, distance: str, needs: list[bool]
+) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to features and outputs, empty where not needed."""
+    order = DISTANCES[distance]
+    # float64, as signs cancel over many tiles
+    sums = [points.new_zeros(points.shape if need else 0, dtype=torch.float64) for points, need in zip((features, outputs), needs)]
+    for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
+        near = _distances(features, rows, columns, 1.0)
+        weights = torch.exp(near * (-1 / sigma**2))
+        # slopes of |.|_1 are signs, which need no distances
+        apart = _distances(outputs, rows, columns, order) if needs[0] or distance == "l2" else near
+        if needs[1]:
+            _add_slopes(sums[1], weights, outputs, rows, columns, order, apart)
+        if needs[0]:
+            _add_slopes(sums[0], weights.mul_(apart), features, rows, columns, 1.0, near)
+    scale = 2 * grad.double().view(-1, 1, 1)
+    grad_features, grad_outputs = sums
+    if needs[0]:
+        grad_features *= -scale / sigma**2
+    if needs[1]:
+        grad_outputs *= scale
+    return grad_features.to(features.dtype), grad_outputs.to(outputs.dtype)

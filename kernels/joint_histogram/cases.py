@@ -1,0 +1,53 @@
+"""What the joint histogram is tried with, by every suite."""
+
+from __future__ import annotations
+
+from ..common.arguments import shares
+from ..common.bins import Bins
+from ..common.cases import Cases, Input, Timing, weights_of
+from ..soft_histogram.cases import BINS, COMPILED_BINS, DENSE_BINS, WEIGHTS, X, without_boundary
+from . import OPERATOR, joint_histogram
+
+Y = Input("y", X.shape, X.draw)
+
+CASES = Cases(
+    OPERATOR,
+    (X, Y, WEIGHTS),
+    call=lambda inputs, backend, bins, bins_y=None: joint_histogram(
+        *inputs[:2], bins, bins_y, weights=weights_of(inputs, 2), backend=backend
+    ),
+    operands=lambda inputs, bins, bins_y=None: (*inputs[:2], shares(inputs[0], weights_of(inputs, 2)), bins, bins_y or bins),
+    settings={
+        **{label: {"bins": bins} for label, bins in BINS.items()},
+        "two kinds": {"bins": Bins(100, boundary="circular"), "bins_y": Bins(257, -0.5, 1.5, 0.6, "reflect", "gaussian")},
+    },
+    compiled={
+        "": {"bins": COMPILED_BINS[""], "weighted": False},
+        **{label: {"bins": bins} for label, bins in DENSE_BINS.items()},
+    },
+    size=256 * 256,
+    rows=32,
+    small=30,
+    scale=lambda settings: {
+        **without_boundary(settings),
+        **({"bins_y": without_boundary({"bins": settings["bins_y"]})["bins"]} if "bins_y" in settings else {}),
+    },
+)
+
+_ROW = Timing("joint_histogram")
+_BATCH = Timing("joint_histogram", batch=32)
+#: rows of the benchmark, by suite
+TIMINGS = {
+    "quick": [Timing("joint_histogram", side=64, bins=64)],
+    "cpu": [
+        Timing("joint_histogram", tier="all"),
+        *Timing("joint_histogram", side=128).vary(bins=[32, 64, 256, 1024]),
+        *_ROW.vary("ours", image=["constant"]),
+    ],
+    "gpu": [
+        Timing("joint_histogram", batch=32, tier="all"),
+        *_BATCH.vary(bins=[32, 64]),
+        *_BATCH.vary("ours", bins=[1024]),
+        *_BATCH.vary("ours", image=["constant"]),
+    ],
+}

@@ -1,0 +1,16 @@
+"""The joint histogram in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order N x K."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..common.bins import Bins
+from ..common.responses import responses
+
+
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:
+    """(..., N), (..., N) -> (..., Kx, Ky), Eq. 23-24; shares sum to one."""
+    response_x, response_y = responses(x, bins_x), responses(y, bins_y)
+    if shares is None:
+        return response_x.mT @ response_y / max(x.shape[-1], 1)
+    return (response_x * shares.unsqueeze(-1)).mT @ response_y

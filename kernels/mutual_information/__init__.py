@@ -1,0 +1,91 @@
+"""Mutual information of paired samples from their joint soft histogram (Hue-Net, Eq. 16-18), in nats. Formulas and algorithms:
+README.md beside this file."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..common import arguments
+from ..common.bins import Bins, as_bins_pair
+from ..common.operator import Operator
+from . import portable, reference
+
+OPERATOR = Operator(
+    "mutual_information",
+    "x y shares?",
+    {"bins_x": Bins, "bins_y": Bins, "marginals": str},
+    result=lambda x, *_: (x.shape[0], 4),
+    reference=reference,
+    portable=portable,
+)
+
+
+class MutualInformation(NamedTuple):
+    """Information and entropies in nats, each of the samples' leading shape."""
+
+    information: Tensor
+    joint_entropy: Tensor
+    entropy_x: Tensor
+    entropy_y: Tensor
+
+    @property
+    def relative(self) -> Tensor:
+        """I / H, one minus the paper's D_MI (Eq. 17); 0 where H is 0. For identical images about 0.5, as soft bins overlap."""
+        return _ratio(self.information, self.joint_entropy)
+
+    @property
+    def normalized(self) -> Tensor:
+        """2 I / (H(x) + H(y)), in [0, 1] for marginals of J; 0 where both entropies are 0."""
+        return _ratio(2 * self.information, self.entropy_x + self.entropy_y)
+
+    @property
+    def conditional_x(self) -> Tensor:
+        """H(x | y) = H - H(y)."""
+        return self.joint_entropy - self.entropy_y
+
+    @property
+    def conditional_y(self) -> Tensor:
+        """H(y | x) = H - H(x)."""
+        return self.joint_entropy - self.entropy_x
+
+
+def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    empty = denominator <= 0  # a NaN is not, and stays
+    return torch.where(empty, 0, numerator / torch.where(empty, 1, denominator))
+
+
+def mutual_information(
+    x: Tensor,
+    y: Tensor,
+    bins: int | Bins = 256,
+    bins_y: int | Bins | None = None,
+    *,
+    weights: Tensor | None = None,
+    marginals: str = "joint",
+    backend: str | None = None,
+) -> MutualInformation:
+    """Mutual information and entropies of paired samples on the last dimension, in nats (Hue-Net, Eq. 16-18).
+
+    Args:
+        x, y, bins, bins_y, weights, backend: as for `joint_histogram`.
+        marginals: "joint" takes p and q as row and column sums of the joint histogram; "histogram" takes the soft histograms of
+            x and y (Eq. 5, the paper). They differ only where an `open` boundary loses mass.
+
+    Returns:
+        MutualInformation(information, joint_entropy, entropy_x, entropy_y), each (...), with properties relative (I/H),
+        normalized, conditional_x and conditional_y. Empty bins contribute nothing, neither value nor gradient.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what came.
+        RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+    """
+    if marginals not in ("joint", "histogram"):
+        raise ValueError(f"marginals must be 'joint' or 'histogram', got {marginals!r}")
+    bins_x, bins_y = as_bins_pair(bins, bins_y)
+    x, y = arguments.paired(x, y)
+    shares = arguments.shares(x, weights)
+    terms = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, marginals, backend=backend)
+    return MutualInformation(*terms.view(*x.shape[:-1], 4).unbind(-1))

@@ -1,0 +1,191 @@
+"""Mutual information in Triton, in one forward and one backward pass over samples in the order of their tile pairs.
+
+Forward: the joint histogram's kernels, whose fold also sums rows, columns and -J log J of its squares; a last kernel adds these and
+gives the four terms. Backward: the joint histogram's backward kernel computes the gradient with respect to J for the window it
+holds, from J and four vectors of K; it is never stored. Where bins are not cut into tiles, the terms are made of histograms.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..common.bins import Bins
+from ..common.jit.axis import Axis
+from ..common.jit.boundaries import extended_bin, extended_tile, folded_bins
+from ..common.jit.launch import Work, accumulator, launch
+from ..common.jit.programs import image_and_part
+from ..joint_histogram import dense
+from ..joint_histogram import fused as joint_histogram
+from ..joint_histogram.fused import FOLD, axes_of, backward_ordered, fill_windows, fold_windows, log_or_zero
+from ..joint_histogram.order import new_order, order_samples
+from ..soft_histogram import fused as soft_histogram
+from . import portable
+
+#: partial sums that a program adds at a time
+AT_ONCE = 16
+#: for bins that are not cut into tiles
+_DENSE = portable.Histograms(dense.forward, dense.backward, soft_histogram.forward, soft_histogram.backward)
+
+
+@triton.jit
+def _edges_kernel(
+    edges_ptr,  # (B, NS, X.REACH + Y.REACH)
+    order_ptr,  # (B, WIDTH) int32
+    sums_ptr,  # (B, 2 * (X.K + Y.K))
+    WIDTH,
+    NS,
+    NK,
+    X: tl.constexpr,
+    Y: tl.constexpr,
+    ALONG_X: tl.constexpr,
+    FOLDED: tl.constexpr,
+    BK: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    """A block of Eq. 5's histogram of x (or of y): each bin the sum of its places in the edges of all windows that reach it."""
+    A: tl.constexpr = X if ALONG_X else Y
+    i_b, i_k = image_and_part(NK)
+    o_k = i_k * BK + tl.arange(0, BK)
+    segment_ptr = order_ptr + i_b * WIDTH + X.SLOTS * Y.SLOTS + 1
+    edges_ptr += i_b * NS * (X.REACH + Y.REACH)
+    total = tl.zeros([BK], ACC)
+    for i_m in range(FOLDED):
+        place = extended_bin(o_k, i_m, A)
+        for back in range(A.REACH // A.TILE):
+            tile, start = extended_tile(place // A.TILE, back, A)
+            exists = (o_k < A.K) & (place >= 0) & (tile >= 0)
+            cell = start + place % A.TILE
+            if ALONG_X:  # the pairs of a tile of x follow each other, and so do their segments
+                first = tl.load(segment_ptr + tile * Y.SLOTS, mask=exists, other=0)
+                last = tl.load(segment_ptr + (tile + 1) * Y.SLOTS, mask=exists, other=0)
+                for step in range(tl.max(last - first)):
+                    at = (first + step).to(tl.int64) * (X.REACH + Y.REACH) + cell
+                    total += tl.load(edges_ptr + at, mask=first + step < last, other=0.0)
+            else:
+                for i_t in range(X.SLOTS):
+                    first = tl.load(segment_ptr + i_t * Y.SLOTS + tile, mask=exists, other=0)
+                    last = tl.load(segment_ptr + i_t * Y.SLOTS + tile + 1, mask=exists, other=0)
+                    for step in range(tl.max(last - first)):
+                        at = (first + step).to(tl.int64) * (X.REACH + Y.REACH) + X.REACH + cell
+                        total += tl.load(edges_ptr + at, mask=first + step < last, other=0.0)
+    place_of: tl.constexpr = X.K + Y.K + (0 if ALONG_X else X.K)
+    tl.store(sums_ptr + i_b * (2 * (X.K + Y.K)) + place_of + o_k, total, mask=o_k < A.K)
+
+
+@triton.jit
+def _add_up(partial_ptr, NP, o_k, K: tl.constexpr, AT_ONCE: tl.constexpr, ACC: tl.constexpr):
+    """Sum of partial vectors (NP, K)."""
+    total = tl.zeros(o_k.shape, ACC)
+    for start in range(0, NP, AT_ONCE):
+        o_p = start + tl.arange(0, AT_ONCE)
+        inside = (o_p < NP)[:, None] & (o_k < K)[None, :]
+        total += tl.sum(tl.load(partial_ptr + o_p[:, None] * K + o_k[None, :], mask=inside, other=0.0), 0)
+    return total
+
+
+@triton.jit
+def _terms_kernel(
+    rows_ptr,  # (B, NY, X.K)
+    columns_ptr,  # (B, NX, Y.K)
+    entropies_ptr,  # (B, NX * NY)
+    sums_ptr,  # (B, 2 * (X.K + Y.K)): rows, columns, p, q; with EDGES p and q are there
+    terms_ptr,  # (B, 4)
+    NX,
+    NY,
+    X: tl.constexpr,
+    Y: tl.constexpr,
+    PADDED_X: tl.constexpr,
+    PADDED_Y: tl.constexpr,
+    AT_ONCE: tl.constexpr,
+    EDGES: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    i_b = tl.program_id(0).to(tl.int64)
+    o_x, o_y = tl.arange(0, PADDED_X), tl.arange(0, PADDED_Y)
+    m_x, m_y = o_x < X.K, o_y < Y.K
+    rows = _add_up(rows_ptr + i_b * NY * X.K, NY, o_x, X.K, AT_ONCE, ACC)
+    columns = _add_up(columns_ptr + i_b * NX * Y.K, NX, o_y, Y.K, AT_ONCE, ACC)
+    squares = NX * NY
+    entropies = tl.zeros([256], ACC)
+    for start in range(0, squares, 256):
+        o_s = start + tl.arange(0, 256)
+        entropies += tl.load(entropies_ptr + i_b * squares + o_s, mask=o_s < squares, other=0.0)
+    joint_entropy = tl.sum(entropies)
+    sums_ptr += i_b * (2 * (X.K + Y.K))
+    tl.store(sums_ptr + o_x, rows, mask=m_x)
+    tl.store(sums_ptr + X.K + o_y, columns, mask=m_y)
+    p, q = rows, columns
+    if EDGES:
+        p = tl.load(sums_ptr + (X.K + Y.K) + o_x, mask=m_x, other=0.0)
+        q = tl.load(sums_ptr + (2 * X.K + Y.K) + o_y, mask=m_y, other=0.0)
+    else:
+        tl.store(sums_ptr + (X.K + Y.K) + o_x, rows, mask=m_x)
+        tl.store(sums_ptr + (2 * X.K + Y.K) + o_y, columns, mask=m_y)
+    log_p, log_q = log_or_zero(p), log_or_zero(q)
+    information = -tl.sum(rows * log_p) - tl.sum(columns * log_q) - joint_entropy
+    terms_ptr += i_b * 4
+    tl.store(terms_ptr, information)
+    tl.store(terms_ptr + 1, joint_entropy)
+    tl.store(terms_ptr + 2, -tl.sum(p * log_p))
+    tl.store(terms_ptr + 3, -tl.sum(q * log_q))
+
+
+def unserved(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> str | None:
+    """Why the kernels cannot serve these bins, None if they can."""
+    reason = joint_histogram.unserved(x, y, shares, bins_x, bins_y)
+    if marginals == "histogram" and axes_of(bins_x, bins_y, x.dtype) is None:
+        reason = reason or soft_histogram.unserved(x, shares, bins_x) or soft_histogram.unserved(y, shares, bins_y)
+    return reason
+
+
+def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> list[Tensor]:
+    """The joint histogram, its sums (B, 2 (Kx + Ky)) and the samples' order; without an order, as `portable`."""
+    axes = axes_of(bins_x, bins_y, x.dtype)
+    if axes is None:
+        return portable.kept(x, y, shares, bins_x, bins_y, marginals)
+    sums = x.new_empty(len(x), 2 * (bins_x.count + bins_y.count))
+    return [x.new_empty(len(x), bins_x.count, bins_y.count), sums, new_order(x, axes)]
+
+
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> tuple[Tensor, ...]:
+    """(B, N), (B, N) not empty -> (B, 4) and what is kept."""
+    axes = axes_of(bins_x, bins_y, x.dtype)
+    if axes is None:
+        return portable.forward(x, y, shares, bins_x, bins_y, marginals, _DENSE)
+    edges = marginals == "histogram"  # Eq. 5's histograms, summed in the same pass, instead of the joint histogram's own
+    order = order_samples(x, y, axes)
+    windows, edge_sums = fill_windows(x, y, shares, order, axes, edges)
+    joint, rows, columns, entropies = fold_windows(windows, shares, order, axes, x.shape[1], information=True)
+    sums, terms = x.new_empty(len(x), 2 * (bins_x.count + bins_y.count)), x.new_empty(len(x), 4)
+    if edges:
+        _fold_edges(edge_sums, order, sums, axes, along_x=True)
+        _fold_edges(edge_sums, order, sums, axes, along_x=False)
+    padded = triton.next_power_of_2(bins_x.count), triton.next_power_of_2(bins_y.count)
+    launch(
+        _terms_kernel, len(x), rows, columns, entropies, sums, terms, columns.shape[1], rows.shape[1], X=axes[0], Y=axes[1],
+        PADDED_X=padded[0], PADDED_Y=padded[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=8,
+        work=Work("cell", padded[0] * AT_ONCE, rows.numel() + columns.numel()),
+    )  # fmt: skip
+    return terms, joint, sums, order
+
+
+def _fold_edges(edges: Tensor, order: Tensor, sums: Tensor, axes: tuple[Axis, Axis], along_x: bool) -> None:
+    (batch, segments), axis = edges.shape[:2], axes[0] if along_x else axes[1]
+    blocks = triton.cdiv(axis.K, FOLD)
+    launch(
+        _edges_kernel, batch * blocks, edges, order, sums, order.shape[1], segments, blocks, X=axes[0], Y=axes[1], ALONG_X=along_x,
+        FOLDED=folded_bins(axis), BK=FOLD, ACC=accumulator(edges.dtype), warps=1, work=Work("bin", FOLD, batch * axis.K),
+    )  # fmt: skip
+
+
+def backward(
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, joint: Tensor, sums: Tensor, last: Tensor, bins_x: Bins,
+    bins_y: Bins, marginals: str, needs: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients with respect to x, y and shares, empty where not needed."""
+    axes = axes_of(bins_x, bins_y, x.dtype)
+    if axes is None:
+        return portable.backward(grad, x, y, shares, joint, sums, last, bins_x, bins_y, marginals, needs, _DENSE)
+    return backward_ordered(grad, x, y, shares, last, axes, needs, (joint, sums), edges=marginals == "histogram")

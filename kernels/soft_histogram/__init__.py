@@ -1,0 +1,46 @@
+"""Soft histogram of samples (Hue-Net, Eq. 5). Formulas and algorithms: README.md beside this file."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..common import arguments
+from ..common.bins import Bins, as_bins
+from ..common.operator import Operator
+from . import portable, reference
+
+OPERATOR = Operator(
+    "soft_histogram",
+    "x shares?",
+    {"bins": Bins},
+    result=lambda x, shares, bins: (x.shape[0], bins.count),
+    reference=reference,
+    portable=portable,
+)
+
+
+def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None = None, backend: str | None = None) -> Tensor:
+    """Differentiable histogram of the samples on the last dimension: the mean response of each bin (Hue-Net, Eq. 5).
+
+    Args:
+        x: samples, (..., N), floating; half precision is computed and returned in float32. Values outside the bins' range are
+            treated as `Bins` says; a NaN sample makes its whole histogram NaN.
+        bins: number of bins over [0, 1], or `Bins`.
+        weights: non-negative votes, broadcastable to x, normalised to mean 1 over the samples; soft masks, differentiable.
+            Where they sum to zero the histogram and its gradients are zero. Negative ones are not refused: the formula stands.
+        backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (block-sparse, any device) or "reference" (dense
+            PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where that cannot
+            serve, and "torch" elsewhere.
+
+    Returns:
+        (..., K), non-negative, summing to 1 but for what an `open` boundary loses. No samples give zeros.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what came.
+        RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+    """
+    bins = as_bins(bins)
+    x = arguments.samples("x", x)
+    shares = arguments.shares(x, weights)
+    histogram = OPERATOR(arguments.rows(x), arguments.rows(shares), bins, backend=backend)
+    return histogram.view(*x.shape[:-1], bins.count)

@@ -1,0 +1,96 @@
+"""What the soft histogram is tried with, by every suite."""
+
+from __future__ import annotations
+
+from ..common.arguments import shares
+from ..common.bins import Bins
+from ..common.cases import Cases, Input, Timing, image, votes, weights_of
+from . import OPERATOR, soft_histogram
+
+X, WEIGHTS = Input("x", lambda n, b: (b, n), image), Input("weights", lambda n, b: (b, n), votes)
+
+#: bins that between them take every path: tiled and dense, all windows and boundaries, separable and not, one span and several
+BINS = {
+    "logistic, circular": Bins(128, boundary="circular"),
+    "logistic, open": Bins(257),
+    "logistic, reflect": Bins(100, boundary="reflect"),
+    "gaussian, reflect": Bins(100, window="gaussian", boundary="reflect"),
+    "triangular, open": Bins(129, window="triangular"),
+    "bspline, circular": Bins(130, window="bspline", boundary="circular"),
+    "narrow": Bins(256, -1.0, 2.0, 0.1, "circular"),
+    "wide": Bins(256, bandwidth=1.5),
+    "few, circular": Bins(9, boundary="circular"),
+    "few, gaussian, reflect": Bins(7, window="gaussian", boundary="reflect"),
+    "one": Bins(1),
+}
+
+
+#: the benchmark's, and others whose largest kernels are compiled
+COMPILED_BINS = {
+    "": Bins(256, boundary="circular"),
+    "gaussian": Bins(256, boundary="circular", window="gaussian"),
+    "bspline, reflect": Bins(256, boundary="reflect", window="bspline"),
+    "triangular, open": Bins(256, window="triangular"),
+    "narrow": Bins(256, boundary="circular", bandwidth=0.1),
+    "wide": Bins(256, boundary="circular", bandwidth=2.0),
+    "K = 1024": Bins(1024, boundary="circular"),
+}
+DENSE_BINS = {
+    "K = 32": Bins(32, boundary="circular"),
+    "K = 256, wide": Bins(256, boundary="circular", bandwidth=20.0),
+    "K = 7, gaussian": Bins(7, boundary="reflect", window="gaussian"),
+}
+
+
+def without_boundary(settings: dict[str, object]) -> dict[str, object]:
+    """The same with an open boundary."""
+    bins = settings["bins"]
+    return {**settings, "bins": Bins(bins.count, bins.low, bins.high, bins.bandwidth, "open", bins.window)}
+
+
+CASES = Cases(
+    OPERATOR,
+    (X, WEIGHTS),
+    call=lambda inputs, backend, bins: soft_histogram(inputs[0], bins, weights=weights_of(inputs, 1), backend=backend),
+    operands=lambda inputs, bins: (inputs[0], shares(inputs[0], weights_of(inputs, 1)), bins),
+    settings={label: {"bins": bins} for label, bins in BINS.items()},
+    compiled={
+        "": {"bins": COMPILED_BINS[""], "weighted": False},
+        "weighted": {"bins": COMPILED_BINS[""]},
+        **{label: {"bins": bins} for label, bins in DENSE_BINS.items()},
+    },
+    size=256 * 256,
+    rows=32,
+    scale=without_boundary,
+)
+
+_ROW = Timing("soft_histogram")
+_BATCH = Timing("soft_histogram", batch=32)
+#: rows of the benchmark, by suite
+TIMINGS = {
+    "quick": [Timing("soft_histogram", side=64, bins=64)],
+    "cpu": [
+        Timing("soft_histogram", tier="all"),
+        Timing("soft_histogram", side=64, bins=32),
+        *_ROW.vary(side=[64, 128, 512]),
+        *_ROW.vary("ours", side=[1024, 2048, 4096]),
+        *Timing("soft_histogram", side=128).vary(bins=[32, 64, 256, 1024]),
+        *Timing("soft_histogram", side=64).vary(batch=[4, 16]),
+        *Timing("soft_histogram", side=64).vary("ours", batch=[64, 256]),
+        *_ROW.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
+        *Timing("soft_histogram", side=128).vary(dtype=["float16", "bfloat16"]),
+        *_ROW.vary("ours", image=["photo", "constant"]),
+    ],
+    "gpu": [
+        Timing("soft_histogram", batch=32, tier="all"),
+        *_ROW.vary(side=[64, 128, 256, 512, 1024, 2048]),
+        *_ROW.vary("ours", side=[4096]),
+        *_BATCH.vary(bins=[32, 64]),
+        *_BATCH.vary("ours", bins=[1024]),
+        *_ROW.vary(batch=[4, 16]),
+        *_ROW.vary("ours", batch=[64, 256]),
+        *_BATCH.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
+        *_BATCH.vary(dtype=["float16", "bfloat16"]),
+        *_BATCH.vary("ours", image=["photo", "constant"]),
+    ],
+}

@@ -1,0 +1,273 @@
+"""Soft histogram in Triton, without sort or atomics; every sum has a fixed order. Derivation: README.md beside this file.
+
+Forward: for a block of samples, their responses [SPAN x BN] times a one-hot of their tiles [BN x BT] is one product that adds every
+sample to its tile's reach. A program walks over its part of an image's samples and writes its sums once; a second kernel adds the
+parts, overlaps the reaches and folds the boundaries.
+
+Backward: the upstream gradient over the reach of every tile, [SPAN x BT], stays on chip; the one-hot picks each sample's column,
+and the sum of that column times the responses' derivatives is the sample's gradient.
+
+Reaches are one SPAN wide unless windows are: then programs of the forward kernel share them, and the backward kernel walks over its
+samples again for each. Few bins and wide windows: dense.py.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..common.bins import Bins
+from ..common.jit.axis import SPAN, Axis, is_tiled, make_axis
+from ..common.jit.boundaries import distance, extended_bin, extended_tile, folded_bins, real_bin, tile_of
+from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.programs import image_and_part, load_samples, own_share, store_sum
+from ..common.jit.responses import reach_responses
+from . import dense
+
+#: samples at a time for each warp; bins that a program of the fold has, and parts that it adds at a time
+BN, FOLD, PARTS_AT_ONCE = 32, 64, 32
+#: programs wanted in all, some waves of them on the largest GPUs
+PROGRAMS = 4096
+#: the most tiles, whose reaches a program holds
+MOST_TILES = 128
+
+
+@triton.jit
+def _forward_kernel(
+    x_ptr,  # (B, N)
+    shares_ptr,  # (B, N) if WEIGHTED
+    sums_ptr,  # (B, NP, A.REACH * BT + 1): the last is 0, or NaN if a sample or share is
+    N,
+    NP,
+    A: tl.constexpr,
+    BT: tl.constexpr,
+    BN: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+    ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    i_b, i_p = image_and_part(NP * A.STEPS)
+    first, i_p = i_p % A.STEPS * A.SPAN, i_p // A.STEPS
+    o_t = tl.arange(0, BT)
+    sums, bad = tl.zeros([A.SPAN, BT], ACC), tl.zeros([BN], ACC)
+    for start in range(i_p * BN, N, NP * BN):
+        o_n = start + tl.arange(0, BN)
+        x = load_samples(x_ptr, i_b, o_n, N, ACC)
+        tile = tile_of(x, A)
+        u, rest, _ = distance(x, tile, A)
+        value, _ = reach_responses(u, rest, first, A, False)
+        bad += u * 0  # NaN for NaN, else 0
+        if WEIGHTED:
+            share = load_samples(shares_ptr, i_b, o_n, N, ACC)
+            bad += share * 0
+            value *= share[None, :]
+        one_hot = (o_t[None, :] == tile[:, None]) & (o_n < N)[:, None]
+        sums = tl.dot(value, one_hot.to(ACC), acc=sums, input_precision=PRECISION, out_dtype=ACC)
+    sums = (sums * A.FACTOR + sums * A.FACTOR_LOW) * own_share(N, WEIGHTED, ACC)
+    sums_ptr += (i_b * NP + i_p) * (A.REACH * BT + 1)
+    tl.store(sums_ptr + (first + tl.arange(0, A.SPAN))[:, None] * BT + o_t[None, :], sums)
+    if first == 0:
+        tl.store(sums_ptr + A.REACH * BT, tl.sum(bad))
+
+
+@triton.jit
+def folded(
+    sums_ptr, i_b, NP, o_k, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, PARTS_AT_ONCE: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
+    """Bins o_k of an image's histogram, each the sum of its places in all reaches over all parts."""
+    sums_ptr += i_b * NP * (A.REACH * BT + 1)
+    total = tl.zeros(o_k.shape, ACC)
+    for start in range(0, NP, PARTS_AT_ONCE):
+        o_p = start + tl.arange(0, PARTS_AT_ONCE)
+        m_p = o_p < NP
+        part_ptr = sums_ptr + o_p.to(tl.int64) * (A.REACH * BT + 1)
+        for i_m in range(FOLDED):
+            place = extended_bin(o_k, i_m, A)
+            if tl.max(place) >= 0:  # most bins are far from the ends of the range
+                for back in range(A.REACH // A.TILE):
+                    tile, first = extended_tile(place // A.TILE, back, A)
+                    exists = (o_k < A.K) & (place >= 0) & (tile >= 0)
+                    at = (first + place % A.TILE) * BT + tile
+                    total += tl.sum(tl.load(part_ptr[:, None] + at[None, :], mask=m_p[:, None] & exists[None, :], other=0.0), 0)
+        total += tl.sum(tl.load(part_ptr + A.REACH * BT, mask=m_p, other=0.0))
+    return total
+
+
+@triton.jit
+def _fold_kernel(
+    sums_ptr,  # (B, NP, A.REACH * BT + 1)
+    histogram_ptr,  # (B, A.K)
+    NP,
+    NK,
+    A: tl.constexpr,
+    FOLDED: tl.constexpr,
+    BT: tl.constexpr,
+    BK: tl.constexpr,
+    PARTS_AT_ONCE: tl.constexpr,
+    ACC: tl.constexpr,
+):
+    i_b, i_k = image_and_part(NK)
+    o_k = i_k * BK + tl.arange(0, BK)
+    total = folded(sums_ptr, i_b, NP, o_k, A, FOLDED, BT, PARTS_AT_ONCE, ACC)
+    tl.store(histogram_ptr + i_b * A.K + o_k, total, mask=o_k < A.K)
+
+
+@triton.jit
+def _backward_kernel(
+    grad_ptr,  # (B, A.K), or (B, 2, A.K) if IN_TWO: rounded, and what rounding left
+    scale_ptr,  # (B,) if IN_TWO: what an image's gradient is to be multiplied by
+    x_ptr,  # (B, N)
+    shares_ptr,  # (B, N) if WEIGHTED
+    grad_x_ptr,  # (B, N) if NEEDS_X
+    grad_shares_ptr,  # (B, N) if NEEDS_SHARES
+    N,
+    NP,
+    A: tl.constexpr,
+    BT: tl.constexpr,
+    BN: tl.constexpr,
+    IN_TWO: tl.constexpr,
+    WEIGHTED: tl.constexpr,
+    NEEDS_X: tl.constexpr,
+    NEEDS_SHARES: tl.constexpr,
+    ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    i_b, i_p = image_and_part(NP)
+    for i_s in range(A.STEPS):
+        _backward_span(
+            grad_ptr, scale_ptr, x_ptr, shares_ptr, grad_x_ptr, grad_shares_ptr, i_b, i_p, i_s * A.SPAN, N, NP,
+            A, BT, BN, IN_TWO, WEIGHTED, NEEDS_X, NEEDS_SHARES, ACC, PRECISION,
+        )  # fmt: skip
+
+
+@triton.jit
+def _centered(grad_ptr, k, A: tl.constexpr, BT: tl.constexpr, SLOPES_ONLY: tl.constexpr):
+    """A gradient in two parts at bins k [SPAN, BT], less its value at the tile's centre where that changes nothing.
+
+    It changes nothing for gradients with respect to samples whose responses sum to a constant; what is left is small, and keeps its
+    digits.
+    """
+    gradient = tl.load(grad_ptr + k, mask=k >= 0, other=0.0)
+    rest = tl.load(grad_ptr + A.K + k, mask=k >= 0, other=0.0)
+    if SLOPES_ONLY and A.EVEN_SUM:
+        o_t = tl.arange(0, BT)
+        center = real_bin(o_t, A.REACH // 2, A)
+        m_t = center >= 0
+        if A.BOUNDARY != "circular":  # near the ends bins are dropped, or samples lie outside
+            m_t = m_t & (o_t > 0) & (o_t < A.TILES - 1)
+        gradient -= tl.load(grad_ptr + center, mask=m_t, other=0.0)[None, :]
+        rest -= tl.load(grad_ptr + A.K + center, mask=m_t, other=0.0)[None, :]
+    return gradient + rest
+
+
+@triton.jit
+def _backward_span(
+    grad_ptr, scale_ptr, x_ptr, shares_ptr, grad_x_ptr, grad_shares_ptr, i_b, i_p, first, N, NP,
+    A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
+    NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """What one span of the reach adds to the gradients."""
+    o_t = tl.arange(0, BT)
+    k = real_bin(o_t[None, :], (first + tl.arange(0, A.SPAN))[:, None], A)
+    if IN_TWO:
+        upstream = _centered(grad_ptr + i_b * 2 * A.K, k, A, BT, not NEEDS_SHARES) * tl.load(scale_ptr + i_b).to(ACC)
+    else:
+        upstream = tl.load(grad_ptr + i_b * A.K + k, mask=k >= 0, other=0.0).to(ACC)
+    upstream *= A.FACTOR
+    for start in range(i_p * BN, N, NP * BN):
+        o_n = start + tl.arange(0, BN)
+        x = load_samples(x_ptr, i_b, o_n, N, ACC)
+        tile = tile_of(x, A)
+        u, rest, sign = distance(x, tile, A)
+        value, slope = reach_responses(u, rest, first, A, NEEDS_X)
+        one_hot = (o_t[:, None] == tile[None, :]).to(ACC)
+        column = tl.dot(upstream, one_hot, input_precision=PRECISION, out_dtype=ACC)
+        if NEEDS_X:
+            share = own_share(N, WEIGHTED, ACC)
+            if WEIGHTED:
+                share = load_samples(shares_ptr, i_b, o_n, N, ACC)
+            gradient = tl.sum(column * slope, axis=0) * (share * sign * (A.SLOPE_FACTOR / A.FACTOR))
+            store_sum(grad_x_ptr + i_b * N + o_n, gradient, o_n < N, first)
+        if NEEDS_SHARES:
+            store_sum(grad_shares_ptr + i_b * N + o_n, tl.sum(column * value, axis=0), o_n < N, first)
+
+
+def too_many_tiles(bins: Bins, dtype: torch.dtype) -> str | None:
+    """Why so many bins cannot be held on chip, None if they can."""
+    return (
+        f"holds at most {MOST_TILES * 16} bins on chip, got {bins.count}"
+        if padded_tiles(make_axis(bins, dtype)) > MOST_TILES
+        else None
+    )
+
+
+def unserved(x: Tensor, shares: Tensor | None, bins: Bins) -> str | None:
+    """Why the kernels cannot serve these bins, None if they can."""
+    return too_many_tiles(bins, x.dtype) if is_tiled(bins, x.dtype) else dense.too_wide(bins, x.dtype)
+
+
+def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
+    """(B, N) not empty -> (B, K)."""
+    if not is_tiled(bins, x.dtype):
+        return dense.forward(x, shares, bins)
+    axis, blocks = make_axis(bins, x.dtype), triton.cdiv(bins.count, FOLD)
+    sums = fill_sums(x, shares, axis)
+    histogram = x.new_empty(len(x), bins.count)
+    launch(
+        _fold_kernel, len(x) * blocks, sums, histogram, sums.shape[1], blocks, A=axis, FOLDED=folded_bins(axis),
+        BT=padded_tiles(axis), BK=FOLD, PARTS_AT_ONCE=PARTS_AT_ONCE, ACC=accumulator(x.dtype),
+        work=Work("cell", FOLD * PARTS_AT_ONCE, sums.shape[1] * histogram.numel()),
+    )  # fmt: skip
+    return histogram
+
+
+def fill_sums(x: Tensor, shares: Tensor | None, axis: Axis) -> Tensor:
+    """What every part of every image adds to the reaches of all tiles, (B, parts, REACH * BT + 1)."""
+    (batch, samples), tiles, parts = x.shape, padded_tiles(axis), _parts(x)
+    sums = x.new_empty(batch, parts, axis.REACH * tiles + 1)
+    launch(
+        _forward_kernel, batch * parts * axis.STEPS, x, shares, sums, samples, parts, A=axis, BT=tiles, BN=BN,
+        WEIGHTED=shares is not None, ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(tiles, x.dtype),
+        work=Work("sample", BN, x.numel() * axis.STEPS),
+    )  # fmt: skip
+    return sums
+
+
+def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to x and shares, empty where not needed."""
+    if not is_tiled(bins, x.dtype):
+        return dense.backward(grad, x, shares, bins, needs)
+    return backward_scaled(grad, None, x, shares, bins, needs)
+
+
+def backward_scaled(
+    grad: Tensor, scale: Tensor | None, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]
+) -> tuple[Tensor, Tensor]:
+    """The same for tiled bins. With `scale` (B,), a factor of each image's gradient, `grad` comes in two parts, (B, 2, K): rounded,
+    and what rounding left."""
+    axis, parts = make_axis(bins, x.dtype), _parts(x)
+    grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
+    launch(
+        _backward_kernel, len(x) * parts, grad, scale, x, shares, grad_x, grad_shares, x.shape[1], parts, A=axis,
+        BT=padded_tiles(axis), BN=BN, IN_TWO=scale is not None, WEIGHTED=shares is not None, NEEDS_X=needs[0],
+        NEEDS_SHARES=needs[1], ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(padded_tiles(axis), x.dtype),
+        work=Work("sample", BN, x.numel() * axis.STEPS),
+    )  # fmt: skip
+    return grad_x, grad_shares
+
+
+def _parts(x: Tensor) -> int:
+    """How many programs share an image."""
+    return min(triton.cdiv(x.shape[1], 4 * BN), triton.cdiv(PROGRAMS, len(x)))
+
+
+def padded_tiles(axis: Axis) -> int:
+    """The tiles, padded to what a matrix product takes."""
+    return max(16, triton.next_power_of_2(axis.SLOTS))
+
+
+def _warps(tiles: int, dtype: torch.dtype) -> int:
+    """One for 1,024 cells of float32 on chip, 32 registers of each thread."""
+    return max(SPAN * tiles * dtype.itemsize // 4096, 1)

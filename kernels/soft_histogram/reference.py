@@ -1,0 +1,14 @@
+"""The soft histogram in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order N x K."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..common.bins import Bins
+from ..common.responses import responses
+
+
+def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
+    """(..., N) -> (..., K), Eq. 5; shares sum to one."""
+    response = responses(x, bins)
+    return response.sum(-2) / max(x.shape[-1], 1) if shares is None else (response * shares.unsqueeze(-1)).sum(-2)

@@ -1,0 +1,230 @@
+"""The estimator behind rSMI: its settings, and the part whose size does not depend on the samples.
+
+RuLSIF (Yamada et al. 2013), as SCC uses it (Guo et al. 2022, Eq. 4-7), fits the ratio of the product of marginals S to the mixture
+beta S + (1 - beta) Q with the joint density Q by a weighted sum over m x m products of kernels, r = sum_ab alpha_ab K_a(x) K_b(y),
+in least squares with a ridge. With l = (a, b),
+
+    h_l = mean K_a(x) mean K_b(y)
+    H_ll' = beta mean K_a(x) K_a'(x) mean K_b(y) K_b'(y) + (1 - beta) mean K_a(x) K_a'(x) K_b(y) K_b'(y)
+    alpha = (H + ridge I)^-1 h,     rSMI = 2 alpha' h - alpha' H alpha - 1 = alpha' h + ridge |alpha|^2 - 1
+
+Moments. Centres are equidistant, so a product of two kernels is a function of their sum k = a + a' alone, times a number:
+
+    K_a K_a' = ratio_aa' q_{a+a'},     q_2a = K_a^2,     q_{2a+1} = K_a K_{a+1}
+    H_ll' = ratio_aa' ratio_bb' Z_{a+a', b+b'},     Z = beta mean q(x) mean q(y)' + (1 - beta) mean q(x) q(y)'
+
+With 9 centres, 17 x 17 + 2 x 17 + 2 x 9 = 341 means tell everything. Kernels are not made from one another as a geometric series
+(K_a = K_0 t^a c_a takes two exponentials a sample instead of nine): t^a overflows where K_0 vanishes, as soon as sigma is small.
+
+Derivative. alpha maximises 2 a' h - a' (H + ridge I) a, not rSMI, so a second solution enters beside alpha:
+
+    v = ridge (H + ridge I)^-1 alpha,     u = alpha + v,     d rSMI = 2 u' dh - u' dH u + v' dH v
+
+Bounds. H >= beta h h' (Jensen), so h' (H + ridge I)^-1 h <= 1 / beta: rSMI is in [-1, 1/beta - 1].
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..common.devices import budget
+
+#: how many times the ridge the largest eigenvalue of H may be. At the limit gradients of binary images keep 5 digits, those of
+#: evenly spread values 8, and those of constant images are zero to 1e-15 of either (measured against 64-bit mantissas)
+CONDITION = 2.0**37
+#: up to this condition moments and gradients may be formed in float32
+SINGLE = 2.0**14
+#: cells of H that are factored at a time: 32 MB of float64 on a CPU, 256 MB on other devices
+CPU_CELLS, DEVICE_CELLS = 1 << 22, 1 << 25
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """What is fitted; for the fields see `squared_mutual_information`. Raises TypeError or ValueError, naming the argument."""
+
+    centers: int = 9
+    sigma: float = 1.0
+    beta: float = 0.5
+    ridge: float = 0.05
+    sign: int = -1
+    low: float = -1.0
+    high: float = 1.0
+
+    #: the settings as a string, the form in which they pass through registered operators (whose arguments are plain values)
+    spec: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.centers, bool) or not isinstance(self.centers, numbers.Integral):
+            raise TypeError(f"centers must be an integer, got {self.centers!r}")
+        if self.centers < 1:
+            raise ValueError(f"centers must be at least 1, got {self.centers}")
+        if isinstance(self.sign, bool) or self.sign not in (-1, 1):
+            raise ValueError(f"sign must be -1 (Gaussian) or 1 (the published code's), got {self.sign!r}")
+        for name in ("sigma", "beta", "ridge", "low", "high"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise TypeError(f"{name} must be a real number, got {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"{name} must be finite, got {value}")
+        if not 1e-30 < self.high - self.low < 1e30:
+            raise ValueError(f"low must be below high, by 1e-30 to 1e30, got low={self.low}, high={self.high}")
+        if not 1e-30 < self.sigma < 1e30:
+            raise ValueError(f"sigma must be positive, from 1e-30 to 1e30, got {self.sigma}")
+        if not 0 < self.beta < 1:
+            raise ValueError(f"beta must be between 0 and 1, got {self.beta}")
+        if not self.ridge > 0:
+            raise ValueError(f"ridge must be positive, got {self.ridge}")
+        self._check_condition()
+        values = (
+            int(self.centers),
+            *map(float, (self.sigma, self.beta, self.ridge)),
+            int(self.sign),
+            float(self.low),
+            float(self.high),
+        )
+        object.__setattr__(self, "spec", ",".join(map(str, values)))
+
+    def _check_condition(self) -> None:
+        if self.log_condition <= math.log(CONDITION):
+            return
+        least = self.log_condition + math.log(self.ridge / CONDITION)
+        needed = f"{math.exp(least):.2g}" if least < 700 else "beyond any number"
+        grow = "; a larger sigma serves too, as with sign=1 kernels grow with distance" if self.sign == 1 else ""
+        raise ValueError(f"ridge must be at least {needed} for these kernels, or H + ridge I is singular, got {self.ridge}{grow}")
+
+    @property
+    def log_condition(self) -> float:
+        """Logarithm of a bound on the largest eigenvalue of H over the ridge: the square of the largest sum_a K_a(x)^2."""
+        if self.sign == -1:
+            energy = math.log(self.centers)
+        else:
+            exponents = [2 * self.rate * (self.center(a) - self.low) ** 2 for a in range(self.centers)]
+            energy = max(exponents) + math.log(sum(math.exp(exponent - max(exponents)) for exponent in exponents))
+        return 2 * energy - math.log(self.ridge)
+
+    @property
+    def rate(self) -> float:
+        """A kernel is exp(rate distance^2)."""
+        return self.sign / (2 * self.sigma**2)
+
+    @property
+    def step(self) -> float:
+        """Distance between neighbouring centres."""
+        return (self.high - self.low) / max(self.centers - 1, 1)
+
+    @property
+    def first(self) -> float:
+        """The lowest centre; a single one is in the middle of the range."""
+        return self.low if self.centers > 1 else (self.low + self.high) / 2
+
+    def center(self, a: int) -> float:
+        return self.first + a * self.step
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Samples outside are taken to lie here, with zero gradient. Kernels that grow stop at the ends of the range; the others,
+        where they have long been zero, which only tells infinite samples from the rest."""
+        beyond = 40 * self.sigma if self.sign == -1 else 0.0
+        return self.low - beyond, self.high + beyond
+
+    @staticmethod
+    @functools.lru_cache(maxsize=256)
+    def from_spec(spec: str) -> Estimator:
+        centers, *values, sign, low, high = spec.split(",")
+        return Estimator(int(centers), *map(float, values), int(sign), float(low), float(high))
+
+    def positions(self, like: Tensor) -> Tensor:
+        """All centres, (m,) in the dtype and on the device of `like`, rounded once; made there, as copies would wait for it."""
+        return torch.arange(self.centers, device=like.device, dtype=torch.float64).mul_(self.step).add_(self.first).to(like.dtype)
+
+
+class Moments(NamedTuple):
+    """Means over the samples of each image, float64."""
+
+    joint: Tensor  # q(x) q(y)', (B, 2m-1, 2m-1)
+    product_x: Tensor  # q(x), (B, 2m-1)
+    product_y: Tensor
+    kernel_x: Tensor  # K(x), (B, m)
+    kernel_y: Tensor
+
+
+class Slopes(NamedTuple):
+    """What the gradient of every sample is made of, each (B, m, m) or (B, m), float64, from u and v as m x m matrices U and V.
+
+    With K = K(x) and L = K(y) of a pair, d rSMI / dx = 2/N K'(x) . (at_x - within_x K - UL (K . UL) + VL (K . VL)),
+    and for y the same with U' and V'. The factors beta and 1 - beta are in `within` and, as a root, in U and V.
+    """
+
+    u: Tensor
+    v: Tensor
+    within_x: Tensor
+    within_y: Tensor
+    at_x: Tensor
+    at_y: Tensor
+
+    def packed(self) -> Tensor:
+        """(B, 4m+2, m)."""
+        return torch.cat([*self[:4], self.at_x.unsqueeze(1), self.at_y.unsqueeze(1)], 1)
+
+    @classmethod
+    def unpacked(cls, packed: Tensor) -> Slopes:
+        m = packed.shape[-1]
+        *square, at_x, at_y = packed.split([m, m, m, m, 1, 1], 1)
+        return cls(*square, at_x.squeeze(1), at_y.squeeze(1))
+
+
+def solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Slopes]:
+    """rSMI (B,) and its slopes, float64; NaN where a moment is, or where rounding left H + ridge I not positive definite."""
+    step = max(budget(moments.joint, CPU_CELLS, DEVICE_CELLS) // estimator.centers**4, 1)
+    pieces = [_solve(Moments(*part), estimator) for part in zip(*(part.split(step) for part in moments))]
+    return torch.cat([value for value, _ in pieces]), Slopes(*map(torch.cat, zip(*(slopes for _, slopes in pieces))))
+
+
+def _solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Slopes]:
+    m, beta, ridge = estimator.centers, estimator.beta, estimator.ridge
+    sums, ratio = _pairs(estimator, moments.joint)
+    mixture = beta * moments.product_x.unsqueeze(2) * moments.product_y.unsqueeze(1) + (1 - beta) * moments.joint
+    ridged = mixture[:, sums[:, None, :, None], sums[None, :, None, :]] * (ratio[:, None, :, None] * ratio[None, :, None, :])
+    ridged = ridged.reshape(-1, m * m, m * m)
+    ridged.diagonal(dim1=1, dim2=2).add_(ridge)
+    h = (moments.kernel_x.unsqueeze(2) * moments.kernel_y.unsqueeze(1)).reshape(-1, m * m, 1)
+
+    factor, failed = torch.linalg.cholesky_ex(ridged)
+    alpha = _cholesky_solve(factor, h)
+    v = ridge * _cholesky_solve(factor, alpha)
+    value = ((alpha * h).sum((1, 2)) + ridge * alpha.square().sum((1, 2)) - 1).clamp(-1, 1 / beta - 1)
+
+    u, v = (alpha + v).view(-1, m, m), v.view(-1, m, m)
+    gram_x, gram_y = ratio * moments.product_x[:, sums], ratio * moments.product_y[:, sums]
+    root = math.sqrt(1 - beta)
+    slopes = Slopes(
+        u=root * u,
+        v=root * v,
+        within_x=beta * (u @ gram_y @ u.mT - v @ gram_y @ v.mT),
+        within_y=beta * (u.mT @ gram_x @ u - v.mT @ gram_x @ v),
+        at_x=(u @ moments.kernel_y.unsqueeze(2)).squeeze(2),
+        at_y=(u.mT @ moments.kernel_x.unsqueeze(2)).squeeze(2),
+    )
+    solved = failed == 0
+    spoilt = lambda result: torch.where(solved.view(-1, *[1] * (result.dim() - 1)), result, torch.nan)  # noqa: E731
+    return spoilt(value), Slopes(*map(spoilt, slopes))
+
+
+def _pairs(estimator: Estimator, like: Tensor) -> tuple[Tensor, Tensor]:
+    """For every two kernels a and a', the index a + a' of their q, and ratio_aa'; (m, m)."""
+    index = torch.arange(estimator.centers, device=like.device)
+    sums, apart = index.unsqueeze(1) + index, index.unsqueeze(1) - index
+    # about the middle of the two centres; q_k is the product of the two nearest, 0 or 1 apart
+    return sums, torch.exp((apart.square() - sums % 2).to(like.dtype) * (0.5 * estimator.rate * estimator.step**2))
+
+
+def _cholesky_solve(factor: Tensor, right: Tensor) -> Tensor:
+    half = torch.linalg.solve_triangular(factor, right, upper=False)
+    return torch.linalg.solve_triangular(factor.mT, half, upper=True)

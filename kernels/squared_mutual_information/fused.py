@@ -1,0 +1,268 @@
+"""Relative squared-loss mutual information: all moments of a pair of images by one matrix product, gradients by three small ones.
+
+Forward. Every moment is the mean of a product of a *feature* of x and one of y: q_0 to q_{2m-2}, K_0 to K_{m-1}, and 1, which are
+all exp2(rate_w (x - position_w)^2). A program takes a part of an image's samples and adds up features(x) features(y)',
+[WIDTH x WIDTH], on the matrix unit. The parts are then added in float64 and in a fixed order, and estimator.py solves.
+
+Backward. A program takes a part of an image's samples of one side; the image's matrices stay on chip. Nothing of the size
+samples x centres is ever in memory, there are no atomics, and the host does not wait.
+
+float32 is enough for kernels that fall with distance. An error of H relative to its largest entries comes back relative to the
+ridge, so those that grow (sign=1), and tiny ridges, are computed in float64, as float64 samples are.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..common.jit.axis import upper_part
+from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.programs import image_and_part, load_samples
+from .estimator import SINGLE, Estimator, Moments, solve
+from .portable import kept, without_outside
+
+__all__ = ["backward", "forward", "kept", "unserved"]
+
+#: centres whose features a matrix product has room for
+MOST_CENTERS = 21
+#: programs wanted in all, some waves of them on the largest GPUs
+PROGRAMS = 2048
+#: fewest and most samples of a program: sums are to be small beside samples, and rounding small
+SHORTEST, LONGEST = 512, 2048
+
+
+class Centers(NamedTuple):
+    """Centres and features, a compile-time argument of the kernels."""
+
+    M: int
+    #: features and centres, padded to powers of two
+    WIDTH: int
+    PADDED: int
+    #: positions are FIRST + FIRST_LOW + n * (HALF + HALF_LOW), n half steps from the lowest centre
+    FIRST: float
+    FIRST_LOW: float
+    HALF: float
+    HALF_LOW: float
+    #: whether no position needs its second part
+    EXACT: bool
+    #: a kernel is exp2(RATE * distance^2)
+    RATE: float
+    #: samples outside are taken to lie here
+    LOWEST: float
+    HIGHEST: float
+
+
+def make_centers(estimator: Estimator) -> Centers:
+    m, first, half = estimator.centers, estimator.first, estimator.step / 2
+    return Centers(
+        M=m,
+        WIDTH=max(32, triton.next_power_of_2(3 * m)),
+        PADDED=max(16, triton.next_power_of_2(m)),
+        FIRST=upper_part(first),
+        FIRST_LOW=first - upper_part(first),
+        HALF=upper_part(half),
+        HALF_LOW=half - upper_part(half),
+        EXACT=all(upper_part(first + n * half) == first + n * half for n in range(2 * m - 1)),
+        RATE=estimator.rate * math.log2(math.e),
+        LOWEST=estimator.bounds[0],
+        HIGHEST=estimator.bounds[1],
+    )
+
+
+@triton.jit
+def _load(x_ptr, i_b, o_n, N, G: tl.constexpr, ACC: tl.constexpr):
+    """Samples, those outside brought to where the estimator has them; NaN stays."""
+    x = load_samples(x_ptr, i_b, o_n, N, ACC)
+    # filled in ACC, as bare numbers would be rounded to float32
+    x = tl.maximum(x, tl.full(x.shape, G.LOWEST, ACC), tl.PropagateNan.ALL)
+    return tl.minimum(x, tl.full(x.shape, G.HIGHEST, ACC), tl.PropagateNan.ALL)
+
+
+@triton.jit
+def _subtract(x, high, low, G: tl.constexpr):
+    """x - (high + low)."""
+    distance = x - high
+    if not G.EXACT:
+        distance -= low
+    return distance
+
+
+@triton.jit
+def _position(n, G: tl.constexpr):
+    """A place n half steps from the lowest centre, in two parts: n HALF is exact, the rounding of the sum goes to the second."""
+    offset = n * G.HALF
+    high = offset + G.FIRST
+    shifted = high - offset
+    rounding = (offset - (high - shifted)) + (G.FIRST - shifted)
+    return high, rounding + (n * G.HALF_LOW + G.FIRST_LOW)
+
+
+@triton.jit
+def _features(w, G: tl.constexpr, ACC: tl.constexpr):
+    """Position in two parts and rate of features w: q, then K, then 1."""
+    products: tl.constexpr = 2 * G.M - 1
+    n = tl.where(w < products, w, 2 * (w - products))
+    times = tl.where(w < products, 2, tl.where(w < products + G.M, 1, 0))
+    high, low = _position(tl.where(times > 0, n, 0).to(ACC), G)
+    return high, low, times.to(ACC) * G.RATE
+
+
+@triton.jit
+def _moments_kernel(
+    x_ptr,  # (B, N)
+    y_ptr,  # (B, N)
+    sums_ptr,  # (B, NP, WIDTH, WIDTH)
+    N,
+    NP,
+    G: tl.constexpr,
+    PART: tl.constexpr,
+    BN: tl.constexpr,
+    ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    i_b, i_p = image_and_part(NP)
+    o_w = tl.arange(0, G.WIDTH)
+    high, low, rate = _features(o_w, G, ACC)
+    sums = tl.zeros([G.WIDTH, G.WIDTH], ACC)
+    for start in range(i_p * PART, tl.minimum(i_p * PART + PART, N), BN):
+        o_n = start + tl.arange(0, BN)
+        x, y = _load(x_ptr, i_b, o_n, N, G, ACC), _load(y_ptr, i_b, o_n, N, G, ACC)
+        to_x = _subtract(x[None, :], high[:, None], low[:, None], G)
+        to_y = _subtract(y[:, None], high[None, :], low[None, :], G)
+        of_x = tl.where((o_n < N)[None, :], tl.exp2(rate[:, None] * (to_x * to_x)), 0.0)
+        of_y = tl.exp2(rate[None, :] * (to_y * to_y))
+        sums = tl.dot(of_x, of_y, acc=sums, input_precision=PRECISION, out_dtype=ACC)
+    tl.store(sums_ptr + ((i_b * NP + i_p) * G.WIDTH + o_w[:, None]) * G.WIDTH + o_w[None, :], sums)
+
+
+@triton.jit
+def _matrix(slopes_ptr, i_b, i_m, G: tl.constexpr, TRANSPOSED: tl.constexpr):
+    """Matrix i_m of an image's slopes, or its transpose, padded with zeros."""
+    o_r, o_c = tl.arange(0, G.PADDED)[:, None], tl.arange(0, G.PADDED)[None, :]
+    at = (i_b * (4 * G.M + 2) + i_m * G.M) * G.M
+    at += o_c * G.M + o_r if TRANSPOSED else o_r * G.M + o_c
+    return tl.load(slopes_ptr + at, mask=(o_r < G.M) & (o_c < G.M), other=0.0)
+
+
+@triton.jit
+def _backward_kernel(
+    scale_ptr,  # (B,)
+    own_ptr,  # (B, N): the samples whose gradient is wanted
+    other_ptr,  # (B, N): those they are paired with
+    slopes_ptr,  # (B, 4 M + 2, M)
+    grad_ptr,  # (B, N)
+    N,
+    NP,
+    G: tl.constexpr,
+    SIDE: tl.constexpr,  # 0: `own` is x, 1: it is y
+    PART: tl.constexpr,
+    BN: tl.constexpr,
+    ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    i_b, i_p = image_and_part(NP)
+    o_a = tl.arange(0, G.PADDED)
+    high, low = _position((2 * tl.minimum(o_a, G.M - 1)).to(ACC), G)
+    # samples are rows here: u L of the formula is the product of L with the transpose of u
+    u, v = _matrix(slopes_ptr, i_b, 0, G, SIDE == 0), _matrix(slopes_ptr, i_b, 1, G, SIDE == 0)
+    within = _matrix(slopes_ptr, i_b, 2 + SIDE, G, False)
+    vector = (i_b * (4 * G.M + 2) + 4 * G.M + SIDE) * G.M + o_a
+    at, scale = tl.load(slopes_ptr + vector, mask=o_a < G.M, other=0.0), tl.load(scale_ptr + i_b)
+    for start in range(i_p * PART, tl.minimum(i_p * PART + PART, N), BN):
+        o_n = start + tl.arange(0, BN)
+        to_own = _subtract(_load(own_ptr, i_b, o_n, N, G, ACC)[:, None], high[None, :], low[None, :], G)
+        to_other = _subtract(_load(other_ptr, i_b, o_n, N, G, ACC)[:, None], high[None, :], low[None, :], G)
+        own, other = tl.exp2(G.RATE * (to_own * to_own)), tl.exp2(G.RATE * (to_other * to_other))
+        along_u = tl.dot(other, u, input_precision=PRECISION, out_dtype=ACC)
+        along_v = tl.dot(other, v, input_precision=PRECISION, out_dtype=ACC)
+        inner = at[None, :] - tl.dot(own, within, input_precision=PRECISION, out_dtype=ACC)
+        inner -= along_u * tl.sum(own * along_u, axis=1)[:, None]
+        inner += along_v * tl.sum(own * along_v, axis=1)[:, None]
+        tl.store(grad_ptr + i_b * N + o_n, scale * tl.sum(to_own * own * inner, axis=1), mask=o_n < N)
+
+
+class _Schedule(NamedTuple):
+    """How the kernels are launched."""
+
+    dtype: torch.dtype
+    """What is computed in."""
+    block: int
+    warps: int
+    block_backward: int
+    warps_backward: int
+
+
+def _schedule(estimator: Estimator, dtype: torch.dtype) -> _Schedule:
+    """Block sizes and warps with the fewest instructions per sample that compile without spills (`python -m bench compile`)."""
+    if dtype == torch.float64 or estimator.log_condition > math.log(SINGLE):
+        return _Schedule(torch.float64, 16, 4, 16, 4)
+    if make_centers(estimator).WIDTH == 32:
+        return _Schedule(torch.float32, 32, 1, 64, 4)
+    return _Schedule(torch.float32, 16, 4, 64, 4)
+
+
+def unserved(x: Tensor, y: Tensor, estimator: Estimator) -> str | None:
+    """Why the kernels cannot serve this estimator, None if they can."""
+    if estimator.centers > MOST_CENTERS:
+        return f"needs at most {MOST_CENTERS} centers, got {estimator.centers}"
+    extent = max(abs(estimator.low), abs(estimator.high))
+    if not (1e-12 < extent < 1e12 and 1e-6 * extent < estimator.sigma < 1e6 * extent):
+        return f"needs low and high within 1e12 and sigma from 1e-6 to 1e6 of them, got {estimator}"
+    return None
+
+
+def forward(x: Tensor, y: Tensor, estimator: Estimator) -> tuple[Tensor, Tensor]:
+    """(B, N), (B, N) not empty -> (B,) and what is kept."""
+    (batch, samples), centers, plan, part = x.shape, make_centers(estimator), _schedule(estimator, x.dtype), _part(x)
+    parts = triton.cdiv(samples, part)
+    sums = x.new_empty(batch, parts, centers.WIDTH, centers.WIDTH, dtype=plan.dtype)
+    launch(
+        _moments_kernel, batch * parts, x, y, sums, samples, parts, G=centers, PART=part, BN=plan.block,
+        ACC=accumulator(plan.dtype), PRECISION=precision(sums), warps=plan.warps, work=Work("sample", plan.block, x.numel()),
+    )  # fmt: skip
+    value, slopes = solve(_named(sums.sum(1, dtype=torch.float64) / samples, estimator), estimator)
+    return value.to(x.dtype), slopes.packed()
+
+
+def _named(table: Tensor, estimator: Estimator) -> Moments:
+    """The moments in a table of means of all features' products, (B, WIDTH, WIDTH)."""
+    m = estimator.centers
+    q, kernels, one = slice(0, 2 * m - 1), slice(2 * m - 1, 3 * m - 1), 3 * m - 1
+    # an odd feature is centred between two kernels; the product of these is a constant times it
+    odd = torch.arange(2 * m - 1, device=table.device) % 2
+    product = torch.exp(odd.double() * (0.5 * estimator.rate * estimator.step**2))
+    return Moments(
+        joint=table[:, q, q] * product.unsqueeze(1) * product,
+        product_x=table[:, q, one] * product,
+        product_y=table[:, one, q] * product,
+        kernel_x=table[:, kernels, one],
+        kernel_y=table[:, one, kernels],
+    )
+
+
+def backward(grad: Tensor, x: Tensor, y: Tensor, packed: Tensor, estimator: Estimator, needs: list[bool]) -> tuple[Tensor, Tensor]:
+    """Gradients with respect to x and y, empty where not needed."""
+    (batch, samples), plan, part = x.shape, _schedule(estimator, x.dtype), _part(x)
+    parts = triton.cdiv(samples, part)
+    scale = (grad.double() * (4 * estimator.rate / samples)).to(plan.dtype)
+    slopes = packed.to(plan.dtype)
+    grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
+    for side, (own, other, gradient) in enumerate(((x, y, grads[0]), (y, x, grads[1]))):
+        if needs[side]:
+            launch(
+                _backward_kernel, batch * parts, scale, own, other, slopes, gradient, samples, parts, G=make_centers(estimator),
+                SIDE=side, PART=part, BN=plan.block_backward, ACC=accumulator(plan.dtype), PRECISION=precision(slopes),
+                warps=plan.warps_backward, work=Work("sample", plan.block_backward, x.numel()),
+            )  # fmt: skip
+    return without_outside(grads, (x, y), estimator)
+
+
+def _part(x: Tensor) -> int:
+    """Samples of one program."""
+    return min(max(triton.next_power_of_2(triton.cdiv(x.numel(), PROGRAMS)), SHORTEST), LONGEST)
