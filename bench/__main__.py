@@ -9,8 +9,6 @@ python -m bench compile                      what the Triton kernels compile to
 python -m bench readme [--check]             README's section on speed, from the committed results
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -4,8 +4,6 @@ Operators declare theirs in their folders (huenet/kernels/*/cases.py). Each grow
 base case, or changes the dtype or the images. Heavy cases stand only where they matter: `tier` says who runs.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 from huenet.kernels.common.cases import Timing, declared

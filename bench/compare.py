@@ -1,7 +1,5 @@
 """Two runs of one machine compared case by case: what became slower, larger or wrong."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import shutil

@@ -9,8 +9,6 @@ Nothing is restated here: the operators' launchers are called with inputs that h
 huenet/kernels/common/jit/launch.py), in the cases that their folders declare, and what they would launch is compiled.
 """
 
-from __future__ import annotations
-
 import functools
 import multiprocessing
 import re

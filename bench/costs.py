@@ -4,8 +4,6 @@ Operations are additions, multiplications, divisions, reciprocals and exponentia
 block-sparse algorithm: a sample responds in `reach` bins. Bytes are the least that must move: inputs, results and gradients once.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from .cases import Case

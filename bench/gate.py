@@ -4,8 +4,6 @@ Inputs repeat a base small enough for a dense float64 computation (images.py). T
 samples as gradients shrink with it, so the gradient of every copy of a sample is that of the sample in the base.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from types import SimpleNamespace
 

@@ -4,8 +4,6 @@ Large inputs repeat a smaller image, so that results and gradients of inputs of 
 computation on the small one: a mean over samples does not change when all of them are repeated.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from pathlib import Path

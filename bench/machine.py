@@ -1,7 +1,5 @@
 """What a run was made on: device, versions, commit, and the rates it reaches, which the roofline is drawn from."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import platform

@@ -1,7 +1,5 @@
 """Memory: what a call takes at most beyond what was held before it, and what there is."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import resource
@@ -34,12 +32,6 @@ def with_peak(function: Callable[[], T], device: str = "cpu") -> tuple[T, int | 
         return function(), None
     result = function()
     return result, (_kilobytes(_PROCESS / "status", "VmHWM") - before) * 1024
-
-
-def peak_memory(function: Callable[[], object]) -> int | None:
-    """Peak bytes of a call on the CPU, which is made once before."""
-    function()
-    return with_peak(function)[1]
 
 
 def available() -> int | None:

@@ -4,8 +4,6 @@ What differs from ours stands in the provider's note (providers.py). kornia and 
 that of our window, which is a logistic density of scale W summed over a bin: variance pi^2 W^2 / 3 + 1/12 bins^2.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from types import SimpleNamespace

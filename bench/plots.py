@@ -1,7 +1,5 @@
 """The plots of a run: growth with samples, bins, batch and bandwidth, speed-up, roofline, training step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

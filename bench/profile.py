@@ -1,7 +1,5 @@
 """Profile the training step: fused against naive losses, in turn, in the otherwise same run."""
 
-from __future__ import annotations
-
 import argparse
 import math
 from collections.abc import Callable

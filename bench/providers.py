@@ -1,7 +1,5 @@
 """Who is measured: what each provider is, how it differs from huenet's mathematics, and whether it can run here."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.metadata
 import importlib.util

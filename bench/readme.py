@@ -1,7 +1,5 @@
 """README's section on speed, generated from the committed results, so that no figure in it is typed by hand."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Runs on disk: one folder each, with results.json, summary.md and plots."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

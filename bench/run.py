@@ -1,7 +1,5 @@
 """Run a suite: every case by every provider of its tier, each checked first and then timed, into one JSON-able dictionary."""
 
-from __future__ import annotations
-
 import dataclasses
 import datetime
 import sys

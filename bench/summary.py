@@ -1,7 +1,5 @@
 """The Markdown page of a run: every case, ratios to huenet, what failed and why."""
 
-from __future__ import annotations
-
 from . import tables
 from .tables import Results
 

@@ -1,7 +1,5 @@
 """Figures of a run as Markdown tables: what a provider took, and how many times what huenet took."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

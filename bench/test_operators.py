@@ -3,8 +3,6 @@
 Every provider is checked before it is timed, as in `python -m bench run`, but in this one process and without memory.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from .cases import suite

@@ -5,8 +5,6 @@ the next part begins. Autograd runs what was recorded last first, so backward go
 then the generator, and hooks on their outputs part them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The training step's profile as a table, and what it says."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from . import tables

@@ -4,8 +4,6 @@ The parent asks (`Worker.ask`), the child answers (`Session`). On a CPU the prov
 each, so that all of them see the same moments of a busy machine.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import multiprocessing

@@ -1,7 +1,5 @@
 """Checks and conversions of the arguments that the public functions share. Every message names the argument."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Which backend serves a call: `reference`, `torch` (portable) or `triton` (fused), and what is said where Triton cannot."""
 
-from __future__ import annotations
-
 import functools
 import sys
 import warnings

@@ -4,8 +4,6 @@ There are two ways of saying the same, as windows are even: a sample has *images
 bins beyond the range are *folded* onto real ones (everything else).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

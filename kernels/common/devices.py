@@ -1,7 +1,5 @@
 """What depends on the device: how much is done at a time, whether autocast is kept out, which dtypes there are."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from typing import TypeVar

@@ -17,8 +17,6 @@ derivative. Inside them autocast is off, as histograms are summed in the dtype g
 one, on which Triton launches kernels. The backend is chosen inside, where nothing is traced.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Sequence
 from types import ModuleType

@@ -1,7 +1,5 @@
 """Responses of every sample in every bin, dense: what the references of all histograms are made of."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -226,3 +226,26 @@ class Responses:
         if not self._separable:
             return self._bins.derivative(self._distance)
         return (self._sample @ self._sinh).mul_(self.values).mul_(self.values)
+
+
+class Ordered:
+    """A part of samples in runs of one tile of each axis: distances from the tiles' centres and shares, (runs, length), and where
+    runs belong: image, and the tile of each axis."""
+
+    def __init__(self, axes: Sequence[Tensor], shares: Tensor | None, tilings: Sequence[Tiling], part: tuple[slice, slice]) -> None:
+        samples = [x[part] for x in axes]
+        key = torch.arange(len(samples[0]), device=samples[0].device).unsqueeze(1)
+        distances = []
+        for tiling, x in zip(tilings, samples):
+            tile, distance = tiling.locate(x)
+            key = key * tiling.count + tile
+            distances.append(distance)
+        tiles = math.prod(tiling.count for tiling in tilings)
+        self.runs = Runs.of(key, len(samples[0]) * tiles, max(tiling.reach for tiling in tilings))
+        self.distances = [self.runs.gather(distance) for distance in distances]
+        even = torch.full_like(samples[0], 1 / axes[0].shape[1]) if shares is None else shares[part]
+        self.share, self.tiles, rest = self.runs.gather(even), [], self.runs.tiles
+        for tiling in reversed(tilings):
+            self.tiles.insert(0, rest % tiling.count)
+            rest = rest // tiling.count
+        self.image = rest + part[0].start

@@ -8,8 +8,6 @@ A window has two forms of its response and of its derivative to u: on tensors, a
 `constant` gives, both known at compile time; they call nothing but `tl`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,8 +1,6 @@
 """Contextual similarity of two sets of points: Mechrez, Talmi and Zelnik-Manor 2018, Eq. 1-4. Formulas and algorithms: README.md
 beside this file."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

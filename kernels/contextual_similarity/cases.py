@@ -1,7 +1,5 @@
 """What contextual similarity is tried with, by every suite."""
 
-from __future__ import annotations
-
 from ..common.cases import Cases, Input, Timing, points
 from . import OPERATOR, _comparable, contextual_similarity
 

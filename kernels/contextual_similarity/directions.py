@@ -6,8 +6,6 @@ A zero vector gets the direction of (1, ..., 1), and no gradient. Only u and |v|
 half a dozen tensors of its size on the way back.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 

@@ -1,20 +1,11 @@
 """Contextual similarity in tiles of distances, made anew in every sweep by the same arithmetic. Formulas: README.md beside this
 file.
 
-    rows        a program owns a block of rows and walks over the columns twice: minimum; sum of the affinities' numerators
-    columns     a program owns a block of columns and walks over the rows: maximum of log p, and where     reduce="target" only
-    matches     a program owns a block of rows and walks over the columns' winners, without distances: sums of q
-    gradient    a program owns a block of rows (of columns) and some channels, and walks over the columns (rows): E times points
-
-Programs write what they own: no atomics, every sum in a fixed order, and no grid depends on data. Squared distances are
-|x|^2 + |y|^2 - 2 x y with the product on the matrix unit, in chunks of channels; the gradient of "l1" adds up in memory, channel by
-channel, where only its own program writes.
-
-A row's distribution is kept as its minimum m, 1 / s, log sum exp and mean t. Sums leave out the nearest column, whose numerator is
-1: what a row that is sure of its neighbour gives to the others would vanish in the rounding of 1.
+rows        a program owns a block of rows and walks over the columns twice: minimum; sum of the affinities' numerators
+columns     a program owns a block of columns and walks over the rows: maximum of log p, and where     reduce="target" only
+matches     a program owns a block of rows and walks over the columns' winners, without distances: sums of q
+gradient    a program owns a block of rows (of columns) and some channels, and walks over the columns (rows): E times points
 """
-
-from __future__ import annotations
 
 import torch
 import triton
@@ -31,6 +22,12 @@ BN, BC, WIDTH = 64, 16, 64
 WARPS, BO = {"l2": 4, "l1": 8}, {"l2": 32, "l1": 16}
 #: gradients of WIDTH channels at a time make every distance C / WIDTH times
 MOST_CHANNELS = 1024
+
+
+@triton.jit
+def _of_sample(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i_b, N, M, C):
+    """The points of sample i_b, and their squares."""
+    return x_ptr + i_b * N * C, y_ptr + i_b * M * C, x_squares_ptr + i_b * N, y_squares_ptr + i_b * M
 
 
 @triton.jit
@@ -68,23 +65,12 @@ def _rows_kernel(
     inverse_ptr,  # (B, N): 1 / s
     others_ptr,  # (B, N): numerators' sum but for the nearest column's
     moment_ptr,  # (B, N): sum of numerators times t
-    N,
-    M,
-    C,
-    BANDWIDTH: tl.constexpr,
-    EPS: tl.constexpr,
-    METRIC: tl.constexpr,
-    BN: tl.constexpr,
-    BC: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, M, C, BANDWIDTH: tl.constexpr, EPS: tl.constexpr, METRIC: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
+    ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_n = image_and_part(tl.cdiv(N, BN))
     o_n = i_n * BN + tl.arange(0, BN)
-    x_ptr += i_b * N * C
-    y_ptr += i_b * M * C
-    x_squares_ptr += i_b * N
-    y_squares_ptr += i_b * M
+    x_ptr, y_ptr, x_squares_ptr, y_squares_ptr = _of_sample(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i_b, N, M, C)
     minimum = tl.full([BN], float("inf"), ACC)
     nearest = tl.zeros([BN], tl.int32)
     for start in range(0, M, BN):
@@ -113,30 +99,17 @@ def _rows_kernel(
 
 @triton.jit
 def _columns_kernel(
-    x_ptr,
-    y_ptr,
-    x_squares_ptr,
-    y_squares_ptr,
+    x_ptr, y_ptr, x_squares_ptr, y_squares_ptr,
     minimum_ptr,  # (B, N)
     inverse_ptr,  # (B, N)
     log_sum_ptr,  # (B, N)
     winner_ptr,  # (B, M) int32
     strength_ptr,  # (B, M): log q
-    N,
-    M,
-    C,
-    METRIC: tl.constexpr,
-    BN: tl.constexpr,
-    BC: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, M, C, METRIC: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_n = image_and_part(tl.cdiv(M, BN))
     o_m = i_n * BN + tl.arange(0, BN)
-    x_ptr += i_b * N * C
-    y_ptr += i_b * M * C
-    x_squares_ptr += i_b * N
-    y_squares_ptr += i_b * M
+    x_ptr, y_ptr, x_squares_ptr, y_squares_ptr = _of_sample(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i_b, N, M, C)
     strength = tl.full([BN], float("-inf"), ACC)
     winner = tl.zeros([BN], tl.int32)
     for start in range(0, N, BN):
@@ -167,11 +140,8 @@ def _matches_kernel(
     won_ptr,  # (B, N): sum of q over a row's matches
     away_ptr,  # (B, N): the same, but for a match with the nearest column
     away_moment_ptr,  # (B, N): sum of q t
-    N,
-    M,
-    BN: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    N, M, BN: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b, i_n = image_and_part(tl.cdiv(N, BN))
     o_n = i_n * BN + tl.arange(0, BN)
     at = i_b * N + o_n
@@ -197,10 +167,7 @@ def _matches_kernel(
 
 @triton.jit
 def _gradient_kernel(
-    x_ptr,
-    y_ptr,
-    x_squares_ptr,
-    y_squares_ptr,
+    x_ptr, y_ptr, x_squares_ptr, y_squares_ptr,
     winner_ptr,  # (B, M) int32 if MATCHED
     strength_ptr,  # (B, M) if MATCHED
     nearest_ptr,  # (B, N) int32
@@ -211,29 +178,16 @@ def _gradient_kernel(
     of_q_ptr,  # (B, N): factor of q
     at_nearest_ptr,  # (B, N): dL/dd at the nearest column
     grad_ptr,  # (B, N, C) of x, (B, M, C) of y; for "l1" (B, C, N), (B, C, M), zeros
-    N,
-    M,
-    C,
-    OF_X: tl.constexpr,
-    MATCHED: tl.constexpr,
-    METRIC: tl.constexpr,
-    BN: tl.constexpr,
-    BO: tl.constexpr,
-    BC: tl.constexpr,
-    WIDTH: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, M, C, OF_X: tl.constexpr, MATCHED: tl.constexpr, METRIC: tl.constexpr, BN: tl.constexpr, BO: tl.constexpr,
+    BC: tl.constexpr, WIDTH: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     parts = tl.cdiv(C, WIDTH) if METRIC == "l2" else 1
     OWN = N if OF_X else M
     OTHER = M if OF_X else N
     i_b, i_n = image_and_part(tl.cdiv(OWN, BN) * parts)
     o_own = i_n // parts * BN + tl.arange(0, BN)
     o_c = i_n % parts * WIDTH + tl.arange(0, WIDTH)
-    x_ptr += i_b * N * C
-    y_ptr += i_b * M * C
-    x_squares_ptr += i_b * N
-    y_squares_ptr += i_b * M
+    x_ptr, y_ptr, x_squares_ptr, y_squares_ptr = _of_sample(x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, i_b, N, M, C)
     own_ptr = x_ptr if OF_X else y_ptr
     other_ptr = y_ptr if OF_X else x_ptr
     grad_ptr += i_b * OWN * C

@@ -3,8 +3,6 @@
 Only the winners of the columns are kept for the backward pass, which makes the rows that won anew.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

@@ -1,8 +1,6 @@
 """Contextual similarity in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order N x M,
 and N x M x C for "l1" and "l2"."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Earth mover's distance between histograms on a line or a circle (Hue-Net, Eq. 12-15). Derivation: README.md beside this file."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

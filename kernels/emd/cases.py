@@ -1,7 +1,5 @@
 """What the earth mover's distance of histograms is tried with, by every suite. It has no kernels of its own."""
 
-from __future__ import annotations
-
 import torch
 
 from ..common.cases import Cases, Input, Timing, uniform

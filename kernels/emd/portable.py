@@ -1,7 +1,5 @@
 """Squared earth mover's distance in O(K): the best cyclic shift from two cumulative sums. In float64 throughout, as sums cancel."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

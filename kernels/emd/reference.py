@@ -1,7 +1,5 @@
 """Earth mover's distances in plain PyTorch, by all K shifts: the specification and the oracle of the tests. Memory of order K^2."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,8 +1,6 @@
 """Harmonic energy: how much outputs differ where features are alike (HarmonicGAN's smoothness term). Formulas and algorithms:
 README.md beside this file."""
 
-from __future__ import annotations
-
 import math
 import numbers
 

@@ -1,7 +1,5 @@
 """What harmonic energy is tried with, by every suite."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common.cases import Cases, Input, Timing, uniform

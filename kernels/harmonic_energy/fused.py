@@ -1,18 +1,9 @@
-"""Harmonic energy over pairs of points in tiles, on plain cores: |.|_1 is no matrix product.
+"""Harmonic energy over pairs of points in tiles, on plain cores: |.|_1 is no matrix product. Derivation: README.md beside this
+file.
 
 Points are laid out component by component, (B, D, N), padded to NB whole blocks of BN. A program owns BN points of an image and
-walks over its share of the others, BM at a time; a tile's distances are built up component by component, two instructions a pair
-and component. Each thread has whole columns of the tile [BM x BN], so that sums over the other points stay inside it.
-
-Forward: the tiles on and above the diagonal, whose pairs count twice; one partial sum a program, added in float64.
-
-Backward: all tiles, as every program adds up its own rows only. Per tile, first the factor of each pair, then, component by
-component, the sum of factor times sign (or difference) over the tile's columns, which is added to what the program has written so
-far. No other program touches that, so there are no atomics and the order is fixed; the barrier makes a tile's sums visible to
-the program's next one. Programs that share rows write apart, and are added at the end.
+walks over its share of the others, BM at a time; each thread has whole columns of the tile [BM x BN].
 """
-
-from __future__ import annotations
 
 import math
 
@@ -57,17 +48,9 @@ def _forward_kernel(
     features_ptr,  # (B, D, NB * BN)
     outputs_ptr,  # (B, E, NB * BN)
     partial_ptr,  # (B, NB, SPLITS)
-    N,
-    NB,
-    D,
-    E,
-    RATE: tl.constexpr,
-    ROOT: tl.constexpr,
-    SPLITS: tl.constexpr,
-    BN: tl.constexpr,
-    BM: tl.constexpr,
+    N, NB, D, E, RATE: tl.constexpr, ROOT: tl.constexpr, SPLITS: tl.constexpr, BN: tl.constexpr, BM: tl.constexpr,
     ACC: tl.constexpr,
-):
+):  # fmt: skip
     i_b, i_n = image_and_part(NB * SPLITS)
     split, first, padded = i_n % SPLITS, i_n // SPLITS * BN, NB * BN
     features_ptr += i_b * D * padded
@@ -90,19 +73,9 @@ def _backward_kernel(
     outputs_ptr,  # (B, E, NB * BN)
     grad_features_ptr,  # (B, SPLITS, D, NB * BN), zeros, if NEEDS_FEATURES
     grad_outputs_ptr,  # (B, SPLITS, E, NB * BN), zeros, if NEEDS_OUTPUTS
-    N,
-    NB,
-    D,
-    E,
-    RATE: tl.constexpr,
-    ROOT: tl.constexpr,
-    SPLITS: tl.constexpr,
-    NEEDS_FEATURES: tl.constexpr,
-    NEEDS_OUTPUTS: tl.constexpr,
-    BN: tl.constexpr,
-    BM: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    N, NB, D, E, RATE: tl.constexpr, ROOT: tl.constexpr, SPLITS: tl.constexpr, NEEDS_FEATURES: tl.constexpr,
+    NEEDS_OUTPUTS: tl.constexpr, BN: tl.constexpr, BM: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b, i_n = image_and_part(NB * SPLITS)
     split, first, padded = i_n % SPLITS, i_n // SPLITS * BN, NB * BN
     features_ptr += i_b * D * padded

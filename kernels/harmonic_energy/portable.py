@@ -1,8 +1,6 @@
 """Harmonic energy in square tiles of pairs, which are made again for the backward pass: nothing of size N x N is stored, and
 nothing but the points is kept. A tile off the diagonal serves both orders of its pairs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

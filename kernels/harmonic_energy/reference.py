@@ -1,7 +1,5 @@
 """Harmonic energy in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order N x N x D."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,8 +1,6 @@
 """Earth mover's distance from the soft histogram of samples to a target histogram, as one operator. Formulas are those of
 soft_histogram and emd; what is gained by fusing them: README.md beside this file."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common import arguments

@@ -1,7 +1,5 @@
 """What the earth mover's distance from a soft histogram is tried with, by every suite."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

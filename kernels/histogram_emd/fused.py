@@ -1,16 +1,10 @@
 """Soft histogram and its squared earth mover's distance to a target in one pass, in Triton.
 
-A program holds an image's histogram: it adds the parts that the soft histogram's forward kernel wrote, subtracts the target, and
-finds the best cyclic shift l from two cumulative sums. With C_i = D_i - D_{l-1} + T [i < l] the cumulative differences in the
-rolled order, the distance is sum C^2, and its gradient with respect to the histogram's bin k, which the backward pass needs and
-nothing else, follows from the cumulative sum S of C in the bins' own order:
-
-    slope_k = 2 (S_l - S_k + [k >= l] S_K),      S_k = sum_{i<k} C_i
-
-Bins that a program does not hold, or that are not cut into tiles: the histogram's kernels, then the distance as in portable.py.
+A program holds an image's histogram: it adds the parts that the soft histogram's forward kernel wrote, subtracts the target, finds
+the best cyclic shift from two cumulative sums, and writes the distance and its gradient with respect to the histogram. Derivation:
+README.md beside this file. Bins that a program does not hold, or that are not cut into tiles: the histogram's kernels, then
+portable.py.
 """
-
-from __future__ import annotations
 
 import torch
 import triton
@@ -51,15 +45,10 @@ def _distance_kernel(
     target_ptr,  # (B, A.K)
     distance_ptr,  # (B,)
     slope_ptr,  # (B, 2, A.K): rounded, and what rounding left
-    NP,
-    A: tl.constexpr,
-    FOLDED: tl.constexpr,
-    BT: tl.constexpr,
+    NP, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr,
     PADDED: tl.constexpr,  # a power of two, at least A.K
-    PARTS_AT_ONCE: tl.constexpr,
-    CIRCULAR: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    PARTS_AT_ONCE: tl.constexpr, CIRCULAR: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
     o_k = tl.arange(0, PADDED)
     m_k = o_k < A.K

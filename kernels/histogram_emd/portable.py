@@ -1,7 +1,5 @@
 """The soft histogram, then the earth mover's distance: one after the other, of which the histogram is kept."""
 
-from __future__ import annotations
-
 from types import ModuleType
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The soft histogram's and the earth mover's distance's references, one after the other."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common.bins import Bins

@@ -1,7 +1,5 @@
 """Joint soft histogram of paired samples (Hue-Net, Eq. 23-24). Formulas and algorithms: README.md beside this file."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common import arguments

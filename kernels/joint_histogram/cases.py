@@ -1,7 +1,5 @@
 """What the joint histogram is tried with, by every suite."""
 
-from __future__ import annotations
-
 from ..common.arguments import shares
 from ..common.bins import Bins
 from ..common.cases import Cases, Input, Timing, weights_of

@@ -4,8 +4,6 @@ No order: programs share an image's samples and a square of SPAN x SPAN bins, wh
 program walks over all squares for its block of samples.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl
@@ -29,19 +27,9 @@ def _dense_forward_kernel(
     y_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     sums_ptr,  # (B, NP, X.K, Y.K)
-    N,
-    NP,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    SPANS_X: tl.constexpr,
-    SPANS_Y: tl.constexpr,
-    IMAGES_X: tl.constexpr,
-    IMAGES_Y: tl.constexpr,
-    BN: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, NP, X: tl.constexpr, Y: tl.constexpr, SPANS_X: tl.constexpr, SPANS_Y: tl.constexpr, IMAGES_X: tl.constexpr,
+    IMAGES_Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_p = image_and_part(NP * SPANS_X * SPANS_Y)
     first_x, first_y = i_p % SPANS_X * X.SPAN, i_p // SPANS_X % SPANS_Y * Y.SPAN
     i_p = i_p // (SPANS_X * SPANS_Y)
@@ -67,22 +55,10 @@ def _dense_backward_kernel(
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_y_ptr,  # (B, N) if NEEDS_Y
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N,
-    NN,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    SPANS_X: tl.constexpr,
-    SPANS_Y: tl.constexpr,
-    IMAGES_X: tl.constexpr,
-    IMAGES_Y: tl.constexpr,
-    BN: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    NEEDS_X: tl.constexpr,
-    NEEDS_Y: tl.constexpr,
-    NEEDS_SHARES: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, NN, X: tl.constexpr, Y: tl.constexpr, SPANS_X: tl.constexpr, SPANS_Y: tl.constexpr, IMAGES_X: tl.constexpr,
+    IMAGES_Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr,
+    NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_n = image_and_part(NN)
     o_n = i_n * BN + tl.arange(0, BN)
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)

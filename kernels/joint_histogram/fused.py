@@ -1,15 +1,9 @@
 """Joint soft histogram in Triton, block-sparse by pair of tiles, over samples put in the order of their pairs (order.py).
-
-Forward: one program a segment. It builds the responses P and Q of BN samples at a time, [REACH x BN], and the matrix unit adds up
-P Q^T, the segment's window. Windows are written once, then overlapped and folded at the boundaries, in a fixed order. Backward: the
-same segments, each with its window of the upstream gradient G on chip: V = G Q, and a sample's gradient is the sum of P' V over its
-column. Nothing of the size samples x bins is ever in memory. Few bins and wide windows: dense.py.
+Derivation: README.md beside this file. Few bins and wide windows: dense.py.
 
 Mutual information uses the same kernels: the fold then also gives the sums that information is made of, and the upstream gradient
 is computed where it is used.
 """
-
-from __future__ import annotations
 
 from typing import NamedTuple
 
@@ -32,8 +26,8 @@ FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
 
 @triton.jit
 def _load_block(
-    x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y,
-    X: tl.constexpr, Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
+    x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, X: tl.constexpr, Y: tl.constexpr, BN: tl.constexpr,
+    WEIGHTED: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """A block of a segment's samples: where in (B, N), which exist, distances (rounded, and the rest), signs, shares."""
     o_s = start + tl.arange(0, BN)
@@ -55,19 +49,9 @@ def _forward_kernel(
     order_ptr,  # (B, WIDTH) int32
     windows_ptr,  # (B, NS, X.REACH, Y.REACH)
     edges_ptr,  # (B, NS, X.REACH + Y.REACH) if EDGES: sums of P and of Q alone
-    N,
-    WIDTH,
-    NS,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    PADDED: tl.constexpr,
-    BN: tl.constexpr,
-    SEGMENT: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    EDGES: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, WIDTH, NS, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
+    WEIGHTED: tl.constexpr, EDGES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_s = image_and_part(NS * (X.STEPS * Y.STEPS))
     first_x, first_y = i_s % X.STEPS * X.SPAN, i_s // X.STEPS % Y.STEPS * Y.SPAN
     i_s = i_s // (X.STEPS * Y.STEPS)
@@ -115,20 +99,9 @@ def _fold_kernel(
     rows_ptr,  # (B, NY, X.K) if INFORMATION: sums over a block of columns
     columns_ptr,  # (B, NX, Y.K) if INFORMATION
     entropies_ptr,  # (B, NX, NY) if INFORMATION
-    N,
-    WIDTH,
-    NS,
-    NX,
-    NY,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    FOLDED_X: tl.constexpr,
-    FOLDED_Y: tl.constexpr,
-    BK: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    INFORMATION: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    N, WIDTH, NS, NX, NY, X: tl.constexpr, Y: tl.constexpr, FOLDED_X: tl.constexpr, FOLDED_Y: tl.constexpr, BK: tl.constexpr,
+    WEIGHTED: tl.constexpr, INFORMATION: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     """A square of the joint histogram, each cell the sum of its places in all windows that reach it."""
     i_b, i_k = image_and_part(NX * NY)
     i_x, i_y = i_k // NY, i_k % NY
@@ -174,8 +147,8 @@ def _edge_slope(total, p, entropy, information):
 
 @triton.jit
 def _upstream(
-    grad_ptr, joint_ptr, sums_ptr, i_b, tile_x, tile_y, first_x, first_y,
-    X: tl.constexpr, Y: tl.constexpr, INFORMATION: tl.constexpr, EDGES: tl.constexpr, ACC: tl.constexpr,
+    grad_ptr, joint_ptr, sums_ptr, i_b, tile_x, tile_y, first_x, first_y, X: tl.constexpr, Y: tl.constexpr,
+    INFORMATION: tl.constexpr, EDGES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """The upstream gradient in a span of a window, [SPAN, SPAN], and with EDGES those with respect to Eq. 5's histograms."""
     k = real_bin(tile_x, first_x + tl.arange(0, X.SPAN), X)
@@ -216,23 +189,10 @@ def _backward_kernel(
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_y_ptr,  # (B, N) if NEEDS_Y
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N,
-    WIDTH,
-    NS,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    PADDED: tl.constexpr,
-    BN: tl.constexpr,
-    SEGMENT: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    INFORMATION: tl.constexpr,
-    EDGES: tl.constexpr,
-    NEEDS_X: tl.constexpr,
-    NEEDS_Y: tl.constexpr,
-    NEEDS_SHARES: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, WIDTH, NS, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
+    WEIGHTED: tl.constexpr, INFORMATION: tl.constexpr, EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr,
+    NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_s = image_and_part(NS)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
     row_ptr = order_ptr + i_b * WIDTH
@@ -249,10 +209,9 @@ def _backward_kernel(
 
 @triton.jit
 def _backward_span(
-    grad_ptr, joint_ptr, sums_ptr, x_ptr, y_ptr, shares_ptr, place_ptr, grad_x_ptr, grad_y_ptr, grad_shares_ptr,
-    i_b, tile_x, tile_y, first_x, first_y, N, count,
-    X: tl.constexpr, Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, INFORMATION: tl.constexpr,
-    EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr, NEEDS_SHARES: tl.constexpr,
+    grad_ptr, joint_ptr, sums_ptr, x_ptr, y_ptr, shares_ptr, place_ptr, grad_x_ptr, grad_y_ptr, grad_shares_ptr, i_b, tile_x,
+    tile_y, first_x, first_y, N, count, X: tl.constexpr, Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
+    INFORMATION: tl.constexpr, EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr, NEEDS_SHARES: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """What one span of the window adds to the gradients of a segment's samples."""

@@ -13,8 +13,6 @@ The result is one int32 tensor, a row an image, to be kept for the backward pass
     | slots, PAIRS + 1 | first segments, PAIRS + 1 | 1 if a sample is NaN | samples in order, N |
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl
@@ -41,15 +39,10 @@ def _count_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     counts_ptr,  # (B, NS, PAIRS + 1) int32; the last counts NaN
-    N,
-    NS,
-    X: tl.constexpr,
-    Y: tl.constexpr,
+    N, NS, X: tl.constexpr, Y: tl.constexpr,
     PADDED: tl.constexpr,  # a power of two above PAIRS
-    COUNTED: tl.constexpr,
-    STRETCH: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    COUNTED: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b, i_s = image_and_part(NS)
     o_n = i_s * STRETCH + tl.arange(0, STRETCH)
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
@@ -67,12 +60,8 @@ def _count_kernel(
 def _scan_kernel(
     counts_ptr,  # (B, NS, PAIRS + 1) int32, replaced by how many come before
     totals_ptr,  # (B, PAIRS + 1) int32
-    NS,
-    NP,
-    PAIRS: tl.constexpr,
-    SCANNED: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
+    NS, NP, PAIRS: tl.constexpr, SCANNED: tl.constexpr, COLUMNS: tl.constexpr,
+):  # fmt: skip
     i_b, i_p = image_and_part(NP)
     o_p = i_p * COLUMNS + tl.arange(0, COLUMNS)
     before = tl.zeros([COLUMNS], tl.int32)
@@ -90,11 +79,8 @@ def _scan_kernel(
 def _offsets_kernel(
     totals_ptr,  # (B, PAIRS + 1) int32
     order_ptr,  # (B, 2 * PAIRS + 3 + N) int32
-    WIDTH,
-    PAIRS: tl.constexpr,
-    PADDED: tl.constexpr,
-    SEGMENT: tl.constexpr,
-):
+    WIDTH, PAIRS: tl.constexpr, PADDED: tl.constexpr, SEGMENT: tl.constexpr,
+):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
     o_p = tl.arange(0, PADDED)
     totals = tl.load(totals_ptr + i_b * (PAIRS + 1) + o_p, mask=o_p < PAIRS, other=0)
@@ -117,13 +103,8 @@ def _order_kernel(
     y_ptr,  # (B, N)
     counts_ptr,  # (B, NS, PAIRS + 1) int32: how many samples of a pair come before each stretch
     order_ptr,  # (B, 2 * PAIRS + 3 + N) int32
-    N,
-    NS,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    STRETCH: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    N, NS, X: tl.constexpr, Y: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b, i_s = image_and_part(NS)
     o_n = i_s * STRETCH + tl.arange(0, STRETCH)
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)

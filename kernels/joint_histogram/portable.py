@@ -1,8 +1,6 @@
 """Joint histogram by runs of samples of one pair of tiles of bins (see common/tiles.py): about 600 of 65,536 multiply-adds a sample
 at K = 256, and nothing of size N x K. Only samples and shares are kept for the backward pass."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch
@@ -10,7 +8,7 @@ from torch import Tensor
 
 from ..common import arguments
 from ..common.bins import Bins
-from ..common.tiles import Responses, Runs, Tiling, joint_tilings, parts
+from ..common.tiles import Ordered, Responses, joint_tilings, parts
 
 
 def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> Tensor:
@@ -19,10 +17,10 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     # float64, as a constant image adds all its runs to one block
     blocks = x.new_zeros(len(x) * tx.blocks * ty.blocks, tx.tile * ty.tile, dtype=torch.float64)
     for part in parts(x):
-        ordered = _Ordered(x, y, shares, tilings, part)
-        first = (ordered.image * tx.blocks + ordered.tile_x) * ty.blocks + ordered.tile_y
+        ordered = Ordered([x, y], shares, tilings, part)
+        first = (ordered.image * tx.blocks + ordered.tiles[0]) * ty.blocks + ordered.tiles[1]
         for piece in ordered.runs.pieces(tx, ty):
-            p, q = Responses(tx, ordered.distance_x[piece]), Responses(ty, ordered.distance_y[piece])
+            p, q = (Responses(tiling, distance[piece]) for tiling, distance in zip(tilings, ordered.distances))
             weighted = p.values.mul_((ordered.share[piece] * (p.factor * q.factor)).unsqueeze(-1))
             windows = torch.bmm(weighted.mT, q.values)
             for i, j in itertools.product(range(tx.reach // tx.tile), range(ty.reach // ty.tile)):
@@ -42,11 +40,11 @@ def backward(
     # G over the reach of every pair of tiles, a view: (B, tiles x, tiles y, reach x, reach y)
     reaches = ty.unfold(tx.unfold(grad, 1), 2).unfold(1, tx.reach, tx.tile).unfold(2, ty.reach, ty.tile)
     for part in parts(x):
-        ordered = _Ordered(x, y, shares, tilings, part)
+        ordered = Ordered([x, y], shares, tilings, part)
         slopes = [torch.empty_like(ordered.share) if need else None for need in needs]
         for piece in ordered.runs.pieces(tx, ty):
-            p, q = Responses(tx, ordered.distance_x[piece]), Responses(ty, ordered.distance_y[piece])
-            upstream = reaches[ordered.image[piece], ordered.tile_x[piece], ordered.tile_y[piece]]
+            p, q = (Responses(tiling, distance[piece]) for tiling, distance in zip(tilings, ordered.distances))
+            upstream = reaches[ordered.image[piece], ordered.tiles[0][piece], ordered.tiles[1][piece]]
             along_x = torch.bmm(q.values, upstream.mT) if needs[0] or needs[2] else None
             if needs[2]:
                 slopes[2][piece] = torch.linalg.vecdot(p.values, along_x).mul_(p.factor * q.factor)
@@ -59,22 +57,3 @@ def backward(
             if slope is not None:
                 grad_part[part] = ordered.runs.scatter(slope if share is None else slope.mul_(share), x[part])
     return grads
-
-
-class _Ordered:
-    """A part of the samples in runs of one pair of tiles: distances from their centres and shares, (runs, length), and where runs
-    belong."""
-
-    def __init__(
-        self, x: Tensor, y: Tensor, shares: Tensor | None, tilings: tuple[Tiling, Tiling], part: tuple[slice, slice]
-    ) -> None:
-        (tx, ty), samples = tilings, x[part]
-        tile_x, distance_x = tx.locate(samples)
-        tile_y, distance_y = ty.locate(y[part])
-        image = torch.arange(len(samples), device=x.device).unsqueeze(1)
-        pairs = tx.count * ty.count
-        self.runs = Runs.of((image * tx.count + tile_x) * ty.count + tile_y, len(samples) * pairs, max(tx.reach, ty.reach))
-        self.distance_x, self.distance_y = self.runs.gather(distance_x), self.runs.gather(distance_y)
-        self.share = self.runs.gather(torch.full_like(samples, 1 / x.shape[1]) if shares is None else shares[part])
-        self.image = self.runs.tiles // pairs + part[0].start
-        self.tile_x, self.tile_y = self.runs.tiles // ty.count % tx.count, self.runs.tiles % ty.count

@@ -1,7 +1,5 @@
 """The joint histogram in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order N x K."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common.bins import Bins

@@ -1,8 +1,6 @@
 """Mutual information of paired samples from their joint soft histogram (Hue-Net, Eq. 16-18), in nats. Formulas and algorithms:
 README.md beside this file."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -5,8 +5,6 @@ gives the four terms. Backward: the joint histogram's backward kernel computes t
 holds, from J and four vectors of K; it is never stored. Where bins are not cut into tiles, the terms are made of histograms.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -34,16 +32,9 @@ def _edges_kernel(
     edges_ptr,  # (B, NS, X.REACH + Y.REACH)
     order_ptr,  # (B, WIDTH) int32
     sums_ptr,  # (B, 2 * (X.K + Y.K))
-    WIDTH,
-    NS,
-    NK,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    ALONG_X: tl.constexpr,
-    FOLDED: tl.constexpr,
-    BK: tl.constexpr,
+    WIDTH, NS, NK, X: tl.constexpr, Y: tl.constexpr, ALONG_X: tl.constexpr, FOLDED: tl.constexpr, BK: tl.constexpr,
     ACC: tl.constexpr,
-):
+):  # fmt: skip
     """A block of Eq. 5's histogram of x (or of y): each bin the sum of its places in the edges of all windows that reach it."""
     A: tl.constexpr = X if ALONG_X else Y
     i_b, i_k = image_and_part(NK)
@@ -92,16 +83,9 @@ def _terms_kernel(
     entropies_ptr,  # (B, NX * NY)
     sums_ptr,  # (B, 2 * (X.K + Y.K)): rows, columns, p, q; with EDGES p and q are there
     terms_ptr,  # (B, 4)
-    NX,
-    NY,
-    X: tl.constexpr,
-    Y: tl.constexpr,
-    PADDED_X: tl.constexpr,
-    PADDED_Y: tl.constexpr,
-    AT_ONCE: tl.constexpr,
-    EDGES: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    NX, NY, X: tl.constexpr, Y: tl.constexpr, PADDED_X: tl.constexpr, PADDED_Y: tl.constexpr, AT_ONCE: tl.constexpr,
+    EDGES: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
     o_x, o_y = tl.arange(0, PADDED_X), tl.arange(0, PADDED_Y)
     m_x, m_y = o_x < X.K, o_y < Y.K

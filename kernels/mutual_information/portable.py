@@ -1,7 +1,5 @@
 """Mutual information from histograms of whatever backend: the terms, and what they pass back to the histograms."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Mutual information in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order N x K."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,8 +1,6 @@
 """Soft histograms of the patches of an image (HarmonicGAN's low-level features). Formulas and algorithms: README.md beside this
 file."""
 
-from __future__ import annotations
-
 import numbers
 
 from torch import Tensor

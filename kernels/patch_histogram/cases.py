@@ -1,7 +1,5 @@
 """What patch histograms are tried with, by every suite."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from torch import Tensor

@@ -1,15 +1,6 @@
-"""Soft histograms of the patches of an image, in Triton.
-
-Which pixels of a stretch of a row belong to which patches is a matrix of zeros and ones, [patches x pixels], and the pixels'
-responses are another, [pixels x bins]: their product adds every pixel to all of its patches of that row at once, however much they
-overlap. A program has BP patches abreast in one channel and walks over their rows of pixels. Backward, the transposed matrix times
-the upstream gradient of the patches, [patches x bins], is what each pixel's responses are weighed with.
-
-A response is evaluated in every bin: with few bins that is less work than finding out which. So an image of P pixels costs
-P * K * patch / stride evaluations, and no memory but the result's; no sum depends on the order in which programs run.
+"""Soft histograms of the patches of an image, in Triton: a matrix of zeros and ones, which patches hold which pixels, times the
+pixels' responses. Derivation: README.md beside this file.
 """
-
-from __future__ import annotations
 
 import triton
 import triton.language as tl
@@ -47,21 +38,9 @@ def _responses(x, first, A: tl.constexpr, IMAGES: tl.constexpr, BK: tl.constexpr
 def _forward_kernel(
     x_ptr,  # (B, C, H, W)
     counts_ptr,  # (B, NY, NX, C, A.K)
-    C,
-    H,
-    W,
-    NY,
-    NX,
-    A: tl.constexpr,
-    IMAGES: tl.constexpr,
-    PATCH: tl.constexpr,
-    STRIDE: tl.constexpr,
-    BP: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    C, H, W, NY, NX, A: tl.constexpr, IMAGES: tl.constexpr, PATCH: tl.constexpr, STRIDE: tl.constexpr, BP: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     across, parts = tl.cdiv(NX, BP), tl.cdiv(A.K, BK)
     i_c, i_p = image_and_part(NY * across * parts)
     first, i_p = i_p % parts * BK, i_p // parts
@@ -91,21 +70,9 @@ def _backward_kernel(
     grad_ptr,  # (B, NY, NX, C, A.K)
     x_ptr,  # (B, C, H, W)
     grad_x_ptr,  # (B, C, H, W)
-    C,
-    H,
-    W,
-    NY,
-    NX,
-    A: tl.constexpr,
-    IMAGES: tl.constexpr,
-    PATCH: tl.constexpr,
-    STRIDE: tl.constexpr,
-    BP: tl.constexpr,
-    BN: tl.constexpr,
-    BK: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    C, H, W, NY, NX, A: tl.constexpr, IMAGES: tl.constexpr, PATCH: tl.constexpr, STRIDE: tl.constexpr, BP: tl.constexpr,
+    BN: tl.constexpr, BK: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     across = tl.cdiv(W, BN)
     i_c, i_p = image_and_part(H * across)
     i_h, left = i_p // across, i_p % across * BN

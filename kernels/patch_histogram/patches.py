@@ -7,8 +7,6 @@ columns and then rows:
     patch 8, stride 1      cells are pixels, 8 x 8 a patch        patch 6, stride 9      cells of 3 x 3, 2 x 2 a patch, some unused
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

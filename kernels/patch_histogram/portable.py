@@ -3,8 +3,6 @@ nor overlapping patches are spelt out. Backward, the sums are transposed, and a 
 is kept.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 

@@ -1,8 +1,6 @@
 """Patch histograms in plain dense PyTorch: the specification, the oracle of the tests and a baseline. Memory of order pixels x
 K."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common.bins import Bins

@@ -1,7 +1,5 @@
 """Soft histogram of samples (Hue-Net, Eq. 5). Formulas and algorithms: README.md beside this file."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common import arguments

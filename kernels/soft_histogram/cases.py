@@ -1,7 +1,5 @@
 """What the soft histogram is tried with, by every suite."""
 
-from __future__ import annotations
-
 from ..common.arguments import shares
 from ..common.bins import Bins
 from ..common.cases import Cases, Input, Timing, image, votes, weights_of
@@ -64,33 +62,38 @@ CASES = Cases(
     scale=without_boundary,
 )
 
-_ROW = Timing("soft_histogram")
-_BATCH = Timing("soft_histogram", batch=32)
-#: rows of the benchmark, by suite
-TIMINGS = {
-    "quick": [Timing("soft_histogram", side=64, bins=64)],
-    "cpu": [
-        Timing("soft_histogram", tier="all"),
-        Timing("soft_histogram", side=64, bins=32),
-        *_ROW.vary(side=[64, 128, 512]),
-        *_ROW.vary("ours", side=[1024, 2048, 4096]),
-        *Timing("soft_histogram", side=128).vary(bins=[32, 64, 256, 1024]),
-        *Timing("soft_histogram", side=64).vary(batch=[4, 16]),
-        *Timing("soft_histogram", side=64).vary("ours", batch=[64, 256]),
-        *_ROW.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
-        *Timing("soft_histogram", side=128).vary(dtype=["float16", "bfloat16"]),
-        *_ROW.vary("ours", image=["photo", "constant"]),
-    ],
-    "gpu": [
-        Timing("soft_histogram", batch=32, tier="all"),
-        *_ROW.vary(side=[64, 128, 256, 512, 1024, 2048]),
-        *_ROW.vary("ours", side=[4096]),
-        *_BATCH.vary(bins=[32, 64]),
-        *_BATCH.vary("ours", bins=[1024]),
-        *_ROW.vary(batch=[4, 16]),
-        *_ROW.vary("ours", batch=[64, 256]),
-        *_BATCH.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
-        *_BATCH.vary(dtype=["float16", "bfloat16"]),
-        *_BATCH.vary("ours", image=["photo", "constant"]),
-    ],
-}
+
+def grown(operator: str, images: list[str]) -> dict[str, list[Timing]]:
+    """Rows of the benchmark, by suite, in which samples, bins, batch, bandwidth, dtype and images change, one at a time."""
+    row, batch = Timing(operator), Timing(operator, batch=32)
+    small, middle = Timing(operator, side=64), Timing(operator, side=128)
+    return {
+        "quick": [Timing(operator, side=64, bins=64)],
+        "cpu": [
+            Timing(operator, tier="all"),
+            *small.vary(bins=[32]),
+            *row.vary(side=[64, 128, 512]),
+            *row.vary("ours", side=[1024, 2048, 4096]),
+            *middle.vary(bins=[32, 64, 256, 1024]),
+            *small.vary(batch=[4, 16]),
+            *small.vary("ours", batch=[64, 256]),
+            *row.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
+            *middle.vary(dtype=["float16", "bfloat16"]),
+            *row.vary("ours", image=images),
+        ],
+        "gpu": [
+            Timing(operator, batch=32, tier="all"),
+            *row.vary(side=[64, 128, 256, 512, 1024, 2048]),
+            *row.vary("ours", side=[4096]),
+            *batch.vary(bins=[32, 64]),
+            *batch.vary("ours", bins=[1024]),
+            *row.vary(batch=[4, 16]),
+            *row.vary("ours", batch=[64, 256]),
+            *batch.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
+            *batch.vary(dtype=["float16", "bfloat16"]),
+            *batch.vary("ours", image=images),
+        ],
+    }
+
+
+TIMINGS = grown("soft_histogram", ["photo", "constant"])

@@ -4,8 +4,6 @@ Forward: a program walks over its part of an image's samples for a span of bins;
 program walks over all bins for its block of samples.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -27,15 +25,9 @@ def _dense_forward_kernel(
     x_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     sums_ptr,  # (B, NP, A.K)
-    N,
-    NP,
-    A: tl.constexpr,
-    SPANS: tl.constexpr,
-    IMAGES: tl.constexpr,
-    BN: tl.constexpr,
-    WEIGHTED: tl.constexpr,
+    N, NP, A: tl.constexpr, SPANS: tl.constexpr, IMAGES: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
     ACC: tl.constexpr,
-):
+):  # fmt: skip
     i_b, i_p = image_and_part(NP * SPANS)
     first, i_p = i_p % SPANS * A.SPAN, i_p // SPANS
     sums = tl.zeros([A.SPAN, BN], ACC)
@@ -56,17 +48,9 @@ def _dense_backward_kernel(
     shares_ptr,  # (B, N) if WEIGHTED
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N,
-    NN,
-    A: tl.constexpr,
-    SPANS: tl.constexpr,
-    IMAGES: tl.constexpr,
-    BN: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    NEEDS_X: tl.constexpr,
-    NEEDS_SHARES: tl.constexpr,
-    ACC: tl.constexpr,
-):
+    N, NN, A: tl.constexpr, SPANS: tl.constexpr, IMAGES: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
+    NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr,
+):  # fmt: skip
     i_b, i_n = image_and_part(NN)
     o_n = i_n * BN + tl.arange(0, BN)
     x = load_samples(x_ptr, i_b, o_n, N, ACC)

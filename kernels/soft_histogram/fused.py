@@ -1,17 +1,7 @@
 """Soft histogram in Triton, without sort or atomics; every sum has a fixed order. Derivation: README.md beside this file.
 
-Forward: for a block of samples, their responses [SPAN x BN] times a one-hot of their tiles [BN x BT] is one product that adds every
-sample to its tile's reach. A program walks over its part of an image's samples and writes its sums once; a second kernel adds the
-parts, overlaps the reaches and folds the boundaries.
-
-Backward: the upstream gradient over the reach of every tile, [SPAN x BT], stays on chip; the one-hot picks each sample's column,
-and the sum of that column times the responses' derivatives is the sample's gradient.
-
-Reaches are one SPAN wide unless windows are: then programs of the forward kernel share them, and the backward kernel walks over its
-samples again for each. Few bins and wide windows: dense.py.
+Few bins and wide windows: dense.py.
 """
-
-from __future__ import annotations
 
 import torch
 import triton
@@ -39,15 +29,9 @@ def _forward_kernel(
     x_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     sums_ptr,  # (B, NP, A.REACH * BT + 1): the last is 0, or NaN if a sample or share is
-    N,
-    NP,
-    A: tl.constexpr,
-    BT: tl.constexpr,
-    BN: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    ACC: tl.constexpr,
+    N, NP, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
-):
+):  # fmt: skip
     i_b, i_p = image_and_part(NP * A.STEPS)
     first, i_p = i_p % A.STEPS * A.SPAN, i_p // A.STEPS
     o_t = tl.arange(0, BT)
@@ -74,7 +58,8 @@ def _forward_kernel(
 
 @triton.jit
 def folded(
-    sums_ptr, i_b, NP, o_k, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, PARTS_AT_ONCE: tl.constexpr, ACC: tl.constexpr,
+    sums_ptr, i_b, NP, o_k, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, PARTS_AT_ONCE: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # fmt: skip
     """Bins o_k of an image's histogram, each the sum of its places in all reaches over all parts."""
     sums_ptr += i_b * NP * (A.REACH * BT + 1)
@@ -99,15 +84,9 @@ def folded(
 def _fold_kernel(
     sums_ptr,  # (B, NP, A.REACH * BT + 1)
     histogram_ptr,  # (B, A.K)
-    NP,
-    NK,
-    A: tl.constexpr,
-    FOLDED: tl.constexpr,
-    BT: tl.constexpr,
-    BK: tl.constexpr,
-    PARTS_AT_ONCE: tl.constexpr,
+    NP, NK, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, PARTS_AT_ONCE: tl.constexpr,
     ACC: tl.constexpr,
-):
+):  # fmt: skip
     i_b, i_k = image_and_part(NK)
     o_k = i_k * BK + tl.arange(0, BK)
     total = folded(sums_ptr, i_b, NP, o_k, A, FOLDED, BT, PARTS_AT_ONCE, ACC)
@@ -122,18 +101,9 @@ def _backward_kernel(
     shares_ptr,  # (B, N) if WEIGHTED
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N,
-    NP,
-    A: tl.constexpr,
-    BT: tl.constexpr,
-    BN: tl.constexpr,
-    IN_TWO: tl.constexpr,
-    WEIGHTED: tl.constexpr,
-    NEEDS_X: tl.constexpr,
-    NEEDS_SHARES: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, NP, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
+    NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_p = image_and_part(NP)
     for i_s in range(A.STEPS):
         _backward_span(
@@ -164,9 +134,9 @@ def _centered(grad_ptr, k, A: tl.constexpr, BT: tl.constexpr, SLOPES_ONLY: tl.co
 
 @triton.jit
 def _backward_span(
-    grad_ptr, scale_ptr, x_ptr, shares_ptr, grad_x_ptr, grad_shares_ptr, i_b, i_p, first, N, NP,
-    A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
-    NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+    grad_ptr, scale_ptr, x_ptr, shares_ptr, grad_x_ptr, grad_shares_ptr, i_b, i_p, first, N, NP, A: tl.constexpr,
+    BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr, NEEDS_X: tl.constexpr,
+    NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """What one span of the reach adds to the gradients."""
     o_t = tl.arange(0, BT)

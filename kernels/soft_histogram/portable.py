@@ -1,14 +1,12 @@
 """Soft histogram by runs of samples of one tile of bins (see common/tiles.py): only the bins within a sample's reach enter, and
 nothing but the samples and shares is kept for the backward pass."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 
 from ..common import arguments
 from ..common.bins import Bins
-from ..common.tiles import Responses, Runs, Tiling, parts
+from ..common.tiles import Ordered, Responses, Tiling, parts
 
 
 def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
@@ -17,10 +15,10 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     # float64, as a constant image adds all its runs to one block
     blocks = x.new_zeros(len(x) * tiling.blocks, tiling.tile, dtype=torch.float64)
     for part in parts(x):
-        ordered = _Ordered(x, shares, tiling, part)
-        first = ordered.image * tiling.blocks + ordered.tile
+        ordered = Ordered([x], shares, [tiling], part)
+        first = ordered.image * tiling.blocks + ordered.tiles[0]
         for piece in ordered.runs.pieces(tiling):
-            responses = Responses(tiling, ordered.distance[piece])
+            responses = Responses(tiling, ordered.distances[0][piece])
             windows = torch.bmm((ordered.share[piece] * responses.factor).unsqueeze(1), responses.values).squeeze(1).double()
             for i, block in enumerate(windows.split(tiling.tile, dim=1)):
                 blocks.index_add_(0, first[piece] + i, block)
@@ -35,11 +33,11 @@ def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: 
     # G over the reach of every tile, a view: (B, tiles, reach)
     reaches = tiling.unfold(grad, 1).unfold(1, tiling.reach, tiling.tile)
     for part in parts(x):
-        ordered = _Ordered(x, shares, tiling, part)
+        ordered = Ordered([x], shares, [tiling], part)
         slope, response = torch.empty_like(ordered.share), torch.empty_like(ordered.share)
         for piece in ordered.runs.pieces(tiling):
-            responses = Responses(tiling, ordered.distance[piece])
-            upstream = reaches[ordered.image[piece], ordered.tile[piece]].unsqueeze(-1)
+            responses = Responses(tiling, ordered.distances[0][piece])
+            upstream = reaches[ordered.image[piece], ordered.tiles[0][piece]].unsqueeze(-1)
             if needs[0]:
                 slope[piece] = torch.bmm(responses.slopes() * (responses.slope_factor * bins.scale), upstream).squeeze(-1)
             if needs[1]:
@@ -49,16 +47,3 @@ def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: 
         if needs[1]:
             grad_shares[part] = ordered.runs.scatter(response, x[part])
     return grad_x, grad_shares
-
-
-class _Ordered:
-    """A part of the samples in runs of one tile: distances from its centre and shares, (runs, length), and where runs belong."""
-
-    def __init__(self, x: Tensor, shares: Tensor | None, tiling: Tiling, part: tuple[slice, slice]) -> None:
-        samples = x[part]
-        tile, distance = tiling.locate(samples)
-        image = torch.arange(len(samples), device=x.device).unsqueeze(1)
-        self.runs = Runs.of(image * tiling.count + tile, len(samples) * tiling.count, tiling.reach)
-        self.distance = self.runs.gather(distance)
-        self.share = self.runs.gather(torch.full_like(samples, 1 / x.shape[1]) if shares is None else shares[part])
-        self.image, self.tile = self.runs.tiles // tiling.count + part[0].start, self.runs.tiles % tiling.count

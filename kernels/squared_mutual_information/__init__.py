@@ -1,8 +1,6 @@
 """Relative squared-loss mutual information of paired samples (rSMI), the structure consistency of SCC (Guo et al. 2022, Eq. 4-7).
 Formulas and algorithms: README.md and estimator.py beside this file."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from ..common import arguments

@@ -1,27 +1,5 @@
-"""The estimator behind rSMI: its settings, and the part whose size does not depend on the samples.
-
-RuLSIF (Yamada et al. 2013), as SCC uses it (Guo et al. 2022, Eq. 4-7), fits the ratio of the product of marginals S to the mixture
-beta S + (1 - beta) Q with the joint density Q by a weighted sum over m x m products of kernels, r = sum_ab alpha_ab K_a(x) K_b(y),
-in least squares with a ridge. With l = (a, b),
-
-    h_l = mean K_a(x) mean K_b(y)
-    H_ll' = beta mean K_a(x) K_a'(x) mean K_b(y) K_b'(y) + (1 - beta) mean K_a(x) K_a'(x) K_b(y) K_b'(y)
-    alpha = (H + ridge I)^-1 h,     rSMI = 2 alpha' h - alpha' H alpha - 1 = alpha' h + ridge |alpha|^2 - 1
-
-Moments. Centres are equidistant, so a product of two kernels is a function of their sum k = a + a' alone, times a number:
-
-    K_a K_a' = ratio_aa' q_{a+a'},     q_2a = K_a^2,     q_{2a+1} = K_a K_{a+1}
-    H_ll' = ratio_aa' ratio_bb' Z_{a+a', b+b'},     Z = beta mean q(x) mean q(y)' + (1 - beta) mean q(x) q(y)'
-
-With 9 centres, 17 x 17 + 2 x 17 + 2 x 9 = 341 means tell everything. Kernels are not made from one another as a geometric series
-(K_a = K_0 t^a c_a takes two exponentials a sample instead of nine): t^a overflows where K_0 vanishes, as soon as sigma is small.
-
-Derivative. alpha maximises 2 a' h - a' (H + ridge I) a, not rSMI, so a second solution enters beside alpha:
-
-    v = ridge (H + ridge I)^-1 alpha,     u = alpha + v,     d rSMI = 2 u' dh - u' dH u + v' dH v
-
-Bounds. H >= beta h h' (Jensen), so h' (H + ridge I)^-1 h <= 1 / beta: rSMI is in [-1, 1/beta - 1].
-"""
+"""The estimator behind rSMI: its settings, and the part whose size does not depend on the samples. Formulas: README.md beside this
+file, whose names are used here."""
 
 from __future__ import annotations
 

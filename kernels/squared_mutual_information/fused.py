@@ -1,17 +1,10 @@
-"""Relative squared-loss mutual information: all moments of a pair of images by one matrix product, gradients by three small ones.
+"""rSMI in Triton: all moments of a pair of images by one matrix product, gradients by three small ones. Derivation: README.md
+beside this file.
 
-Forward. Every moment is the mean of a product of a *feature* of x and one of y: q_0 to q_{2m-2}, K_0 to K_{m-1}, and 1, which are
-all exp2(rate_w (x - position_w)^2). A program takes a part of an image's samples and adds up features(x) features(y)',
-[WIDTH x WIDTH], on the matrix unit. The parts are then added in float64 and in a fixed order, and estimator.py solves.
-
-Backward. A program takes a part of an image's samples of one side; the image's matrices stay on chip. Nothing of the size
-samples x centres is ever in memory, there are no atomics, and the host does not wait.
-
-float32 is enough for kernels that fall with distance. An error of H relative to its largest entries comes back relative to the
-ridge, so those that grow (sign=1), and tiny ridges, are computed in float64, as float64 samples are.
+Every moment is the mean of a product of a *feature* of x and one of y: q_0 to q_{2m-2}, K_0 to K_{m-1}, and 1, which are all
+exp2(rate_w (x - position_w)^2). A program takes a part of an image's samples and adds up features(x) features(y)' on the matrix
+unit.
 """
-
-from __future__ import annotations
 
 import math
 from typing import NamedTuple
@@ -118,14 +111,8 @@ def _moments_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     sums_ptr,  # (B, NP, WIDTH, WIDTH)
-    N,
-    NP,
-    G: tl.constexpr,
-    PART: tl.constexpr,
-    BN: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    N, NP, G: tl.constexpr, PART: tl.constexpr, BN: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_p = image_and_part(NP)
     o_w = tl.arange(0, G.WIDTH)
     high, low, rate = _features(o_w, G, ACC)
@@ -157,15 +144,10 @@ def _backward_kernel(
     other_ptr,  # (B, N): those they are paired with
     slopes_ptr,  # (B, 4 M + 2, M)
     grad_ptr,  # (B, N)
-    N,
-    NP,
-    G: tl.constexpr,
+    N, NP, G: tl.constexpr,
     SIDE: tl.constexpr,  # 0: `own` is x, 1: it is y
-    PART: tl.constexpr,
-    BN: tl.constexpr,
-    ACC: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
+    PART: tl.constexpr, BN: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     i_b, i_p = image_and_part(NP)
     o_a = tl.arange(0, G.PADDED)
     high, low = _position((2 * tl.minimum(o_a, G.M - 1)).to(ACC), G)

@@ -4,8 +4,6 @@ Everything but the samples and their gradients is float64: the ratio that is fit
 some 30 (sign=-1) to 1000 times (sign=1), and the ridge than H. An exponential in float64 costs 2 ns on a CPU.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import torch

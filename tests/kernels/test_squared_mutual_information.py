@@ -16,9 +16,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.naive import published_rsmi
 from huenet.kernels import squared_mutual_information
 from huenet.kernels.squared_mutual_information.estimator import Estimator
+from huenet.kernels.squared_mutual_information.reference import published as published_rsmi
 from tests.assertions import assert_close, assert_gradients_close, relative_error
 from tests.kernels.strategies import gradients
 

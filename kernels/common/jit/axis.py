@@ -5,8 +5,6 @@ The K bins are cut into tiles of TILE. A sample belongs to the tile its coordina
 *extended axis*, over which histograms are summed before boundaries.py folds it onto the real bins.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable

@@ -11,8 +11,6 @@ The reaches of the two more tiles follow on the extended axis, apart from each o
 every bin instead, each sample's images respond.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

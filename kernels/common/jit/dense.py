@@ -3,8 +3,6 @@
 Responses are made for SPAN bins and BN samples at a time, summed over the sample's images at the boundary, and never stored.
 """
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

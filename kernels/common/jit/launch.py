@@ -5,8 +5,6 @@ Within `recorded` it does not: the launches are listed, for whoever wants to com
 then be on torch's `meta` device, which has shapes and no values.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Iterator

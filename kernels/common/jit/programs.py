@@ -1,7 +1,5 @@
 """Small things that kernels of several operators do: find their place on the grid, load samples, add in steps."""
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

@@ -8,8 +8,6 @@ responses are computed element by element. Constant factors are left to the call
 Samples lie along the second axis, which Triton spreads over the threads, so that what is done once a sample is not repeated.
 """
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 
