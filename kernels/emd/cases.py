@@ -3,7 +3,7 @@
 import torch
 
 from ..common.cases import Cases, Input, Timing, uniform
-from . import OPERATOR, squared_emd
+from . import OPERATOR, reference, squared_emd
 
 
 def _histograms(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -12,10 +12,14 @@ def _histograms(*shape: int, seed: int = 0) -> torch.Tensor:
     return counts / counts.sum(-1, keepdim=True)
 
 
+def _call(inputs: list[torch.Tensor], backend: str | None, circular: bool) -> torch.Tensor:
+    return reference.forward(*inputs, circular) if backend == "reference" else squared_emd(*inputs, circular=circular)
+
+
 CASES = Cases(
     OPERATOR,
     (Input("p", lambda k, b: (b, k), _histograms), Input("q", lambda k, b: (b, k), _histograms)),
-    call=lambda inputs, backend, circular: squared_emd(*inputs, circular=circular),
+    call=_call,
     operands=lambda inputs, circular: (*inputs, circular),
     settings={"circle": {"circular": True}, "line": {"circular": False}},
     compiled={},

@@ -26,7 +26,9 @@ def first(cases) -> str:
 
 
 #: every kernel of the benchmark's case, and of the variants those that hold most on chip
-KERNELS = [kernel for kernel in distinct(launched()) if kernel.variant in map(first, EVERY) or "PRECISION" in kernel.launch.constants]
+KERNELS = [
+    kernel for kernel in distinct(launched()) if kernel.variant in map(first, EVERY) or "PRECISION" in kernel.launch.constants
+]
 DOUBLE = distinct(kernel for cases in EVERY for kernel in kernels(cases, first(cases), dtype=torch.float64))
 
 

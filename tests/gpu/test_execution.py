@@ -7,31 +7,35 @@ import warnings
 import pytest
 import torch
 
-from huenet.kernels import Bins, arguments, histogram_emd, joint_histogram, soft_histogram
+from huenet.kernels import histogram_emd, joint_histogram, soft_histogram
+from huenet.kernels.common import backends
 from tests.assertions import assert_close
-from tests.gpu.cases import BACKEND, DEVICE, OPERATORS, assert_same, inputs, step
-from tests.interpreted.cases import SINGLE
+from tests.gpu.cases import BACKEND, DEVICE, FEW_CASES, FUSED, assert_same, draw, sizes, step
+from tests.kernels.agreement import SINGLE
 from tests.kernels.strategies import upstream
 
 pytestmark = pytest.mark.gpu
-EVERY_OPERATOR = pytest.mark.parametrize("operator", OPERATORS)
-TILED_AND_DENSE = pytest.mark.parametrize("bins", [Bins(256, boundary="circular"), Bins(7)], ids=["tiled", "dense"])
-WEIGHTED = pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+EVERY_CASE = pytest.mark.parametrize("operator, label", [(name, label) for name, label in FEW_CASES if name in FUSED])
 
 
-def leaves(count: int, rows: int = 3, weighted: bool = False, device: torch.device = DEVICE) -> list[torch.Tensor]:
-    return [tensor.to(device).requires_grad_() for tensor in inputs(count, rows)[: 3 if weighted else 2]]
+def leaves(operator: str, label: str, device: torch.device = DEVICE) -> list[torch.Tensor]:
+    cases = FUSED[operator]
+    return [tensor.to(device).requires_grad_() for tensor in draw(cases, cases.settings[label], sizes(cases), 3)]
 
 
-@EVERY_OPERATOR
-@TILED_AND_DENSE
-def test_default_is_triton(operator, bins):
-    arguments._warn_once.cache_clear()
-    x = leaves(2000)
-    assert arguments.choose_backend(None, x[0]) == "triton"
+def both(operator: str, label: str, x: list[torch.Tensor], backend: str | None = BACKEND, upstream: torch.Tensor | None = None):
+    """Result and gradients."""
+    return step(FUSED[operator], FUSED[operator].settings[label], x, backend, upstream)
+
+
+@EVERY_CASE
+def test_default_is_triton(operator, label):
+    backends.warn_once.cache_clear()
+    x = leaves(operator, label)
+    assert backends.choose_backend(None, x[0]) == "triton"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert_same(step(operator, bins, x, None), step(operator, bins, x, "triton"))
+        assert_same(both(operator, label, x, None), both(operator, label, x, "triton"))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +48,8 @@ def test_default_is_triton(operator, bins):
     ids=["soft_histogram", "joint_histogram", "histogram_emd"],
 )
 def test_falls_back_with_one_warning(function, reason):
-    arguments._warn_once.cache_clear()
-    (x, _), results = leaves(200, rows=2), []
+    backends.warn_once.cache_clear()
+    x, results = torch.rand(2, 200, device=DEVICE).requires_grad_(), []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for backend in (BACKEND, BACKEND, "torch"):
@@ -68,107 +72,98 @@ def deterministic_algorithms(monkeypatch):
     torch.use_deterministic_algorithms(False)
 
 
-@EVERY_OPERATOR
-@TILED_AND_DENSE
-@WEIGHTED
-def test_every_run_gives_the_same_bits(operator, bins, weighted, deterministic_algorithms):
+@EVERY_CASE
+def test_every_run_gives_the_same_bits(operator, label, deterministic_algorithms):
     """Where torch allows no operation of its own to do otherwise."""
-    x = leaves(20_000, weighted=weighted)
-    first = step(operator, bins, x, BACKEND)
+    x = leaves(operator, label)
+    first = both(operator, label, x, BACKEND)
     for _ in range(3):
-        assert_same(step(operator, bins, x, BACKEND), first)
+        assert_same(both(operator, label, x, BACKEND), first)
     torch.use_deterministic_algorithms(False)
-    assert_same(step(operator, bins, x, BACKEND), first)
+    assert_same(both(operator, label, x, BACKEND), first)
 
 
-@EVERY_OPERATOR
-@TILED_AND_DENSE
-@WEIGHTED
-def test_graph_capture(operator, bins, weighted):
+@EVERY_CASE
+def test_graph_capture(operator, label):
     """A captured forward and backward pass, replayed for images whose samples lie in other tiles."""
-    x = leaves(5000, weighted=weighted)
-    gradient = upstream(OPERATORS[operator](*x, *[None] * (3 - len(x)), bins, BACKEND))
+    x = leaves(operator, label)
+    gradient = upstream(both(operator, label, x)[0])
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            step(operator, bins, x, BACKEND, gradient)
+            both(operator, label, x, BACKEND, gradient)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        captured = step(operator, bins, x, BACKEND, gradient)
-    for change in (lambda t: t, lambda t: t.flip(1).square(), lambda t: torch.full_like(t, 0.4)):
+        captured = both(operator, label, x, BACKEND, gradient)
+    for change in (lambda t: t, lambda t: t.flip(1).square(), lambda t: 0.4 + 0.1 * t):
         with torch.no_grad():
             for tensor in x:
                 tensor.copy_(change(tensor))
         graph.replay()
         replayed = [tensor.clone() for tensor in captured]
-        assert_same(replayed, step(operator, bins, x, BACKEND, gradient))
+        assert_same(replayed, both(operator, label, x, BACKEND, gradient))
 
 
-@EVERY_OPERATOR
-@TILED_AND_DENSE
-@WEIGHTED
-def test_host_never_waits(operator, bins, weighted):
-    x = leaves(5000, weighted=weighted)
-    gradient = torch.ones_like(step(operator, bins, x, BACKEND)[0])  # and kernels are compiled
+@EVERY_CASE
+def test_host_never_waits(operator, label):
+    x = leaves(operator, label)
+    gradient = torch.ones_like(both(operator, label, x, BACKEND)[0])  # and kernels are compiled
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        step(operator, bins, x, BACKEND, gradient)
+        both(operator, label, x, BACKEND, gradient)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
 
-@EVERY_OPERATOR
-@TILED_AND_DENSE
-def test_autocast_changes_nothing(operator, bins):
-    x = leaves(2000, weighted=True)
+@EVERY_CASE
+def test_autocast_changes_nothing(operator, label):
+    x = leaves(operator, label)
     with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
-        inside = step(operator, bins, x, BACKEND)
-    assert_same(inside, step(operator, bins, x, BACKEND))
+        inside = both(operator, label, x, BACKEND)
+    assert_same(inside, both(operator, label, x, BACKEND))
 
 
-@EVERY_OPERATOR
+@EVERY_CASE
 @pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_compiles_without_graph_breaks(operator, backend):
+def test_compiles_without_graph_breaks(operator, label, backend):
     torch._dynamo.reset()
-    x, bins = leaves(2000), Bins(256, boundary="circular")
-    compiled = torch.compile(
-        lambda x, y: OPERATORS[operator](x, y, None, bins, BACKEND).square().sum(), fullgraph=True, backend=backend
-    )
-    loss = OPERATORS[operator](*x, None, bins, BACKEND).square().sum()
+    x = leaves(operator, label)
+    cases, settings = FUSED[operator], FUSED[operator].settings[label]
+    function = lambda *given: cases.run(list(given), BACKEND, settings).square().sum()  # noqa: E731
+    compiled, loss = torch.compile(function, fullgraph=True, backend=backend), function(*x)
     actual = compiled(*x)
     assert_close(actual, loss, SINGLE)
     for a, e in zip(torch.autograd.grad(actual, x), torch.autograd.grad(loss, x)):
         assert_close(a, e, 10 * SINGLE)  # inductor sums in another order, and the upstream gradient is what it gives
 
 
-@EVERY_OPERATOR
-@TILED_AND_DENSE
+@EVERY_CASE
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-def test_second_device(operator, bins):
+def test_second_device(operator, label):
     """Kernels run where their inputs are, whichever GPU is the current one."""
-    other = leaves(3000, weighted=True, device=torch.device("cuda:1"))
+    other = leaves(operator, label, torch.device("cuda:1"))
     with torch.cuda.device(0):
-        result = step(operator, bins, other, BACKEND)
+        result = both(operator, label, other, BACKEND)
         assert torch.cuda.current_device() == 0
     assert all(tensor.device == torch.device("cuda:1") for tensor in result)
     with torch.cuda.device(1):
-        assert_same(result, step(operator, bins, other, BACKEND))
-    expected = step(operator, bins, [tensor.detach().cpu().double().requires_grad_() for tensor in other], "reference")
+        assert_same(result, both(operator, label, other, BACKEND))
+    expected = both(operator, label, [tensor.detach().cpu().double().requires_grad_() for tensor in other], "reference")
     assert_close(result[0].cpu(), expected[0], 10 * SINGLE)
 
 
-@EVERY_OPERATOR
-def test_other_streams(operator):
+@EVERY_CASE
+def test_other_streams(operator, label):
     """Kernels go to the current stream, so that what they wait for is done."""
-    x, bins = leaves(50_000), Bins(256)
-    expected, side = step(operator, bins, x, BACKEND), torch.cuda.Stream()
+    x = leaves(operator, label)
+    expected, side = both(operator, label, x, BACKEND), torch.cuda.Stream()
     torch.cuda.synchronize()
     with torch.cuda.stream(side):
         torch.cuda._sleep(50_000_000)
         late = [(tensor.detach() + 0.0).requires_grad_() for tensor in x]
-        result = step(operator, bins, late, BACKEND)
+        result = both(operator, label, late, BACKEND)
     torch.cuda.current_stream().wait_stream(side)
     assert_same(result, expected)

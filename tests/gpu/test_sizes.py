@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from huenet.kernels import Bins, emd, histogram_emd, joint_histogram, mutual_information, soft_histogram
-from huenet.kernels.reference import information_terms
+from huenet.kernels.mutual_information.reference import information_terms
 from tests.assertions import assert_close
 from tests.gpu.cases import BACKEND, DEVICE, NO_FALLBACK, assert_same
-from tests.interpreted.cases import SINGLE
+from tests.kernels.agreement import SINGLE
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings(NO_FALLBACK)]
 #: images, samples of each, bins

@@ -9,8 +9,8 @@ import torch
 
 from huenet.kernels import Bins, joint_histogram, soft_histogram
 from tests.assertions import assert_close
-from tests.interpreted.cases import SINGLE, check, clustered, votes
-from tests.kernels.strategies import BOUNDARIES, WINDOWS, samples
+from tests.kernels.agreement import SINGLE, check
+from tests.kernels.strategies import BOUNDARIES, WINDOWS, clustered, samples, votes
 
 FEW = (1, 2, 7, 64, 100)
 

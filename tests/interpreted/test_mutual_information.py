@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from huenet.kernels import Bins, histogram_emd, mutual_information, soft_histogram
-from tests.interpreted.cases import check, clustered, votes
-from tests.kernels.strategies import BOUNDARIES, WINDOWS, samples
+from tests.kernels.agreement import check
+from tests.kernels.strategies import BOUNDARIES, WINDOWS, clustered, samples, votes
 
 
 def terms(bins, marginals, bins_y=None):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from huenet.kernels import Bins
+from huenet.kernels.common import cases
 
 WINDOWS = ("logistic", "gaussian", "triangular", "bspline")
 BOUNDARIES = ("open", "reflect", "circular")
@@ -14,8 +15,16 @@ COUNTS = (1, 2, 7, 64, 100, 256, 257, 1000)
 
 def samples(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64, spill: float = 0.1) -> Tensor:
     """Samples over [0, 1] and `spill` beyond either end."""
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(shape, generator=generator, dtype=torch.float64) * (1 + 2 * spill) - spill).to(dtype)
+    return cases.uniform(*shape, seed=seed, spill=spill).to(dtype)
+
+
+def clustered(count: int, seed: int = 0, rows: int = 1) -> Tensor:
+    """Samples in few tiles, and some at the ends of the range and outside, (rows, count) float64."""
+    return cases.clustered(rows, count, seed=seed)
+
+
+def votes(count: int, rows: int = 1) -> Tensor:
+    return cases.votes(rows, count)
 
 
 def upstream(like: Tensor, seed: int = 100) -> Tensor:

@@ -5,8 +5,6 @@ Tolerance EXACT: sums of at most K = 1000 float64 terms, 1000 x 2^-53 relative i
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 import scipy.optimize
 import scipy.stats

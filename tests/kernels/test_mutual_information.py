@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from huenet.kernels import Bins, MutualInformation, joint_histogram, mutual_information
+from huenet.kernels import Bins, MutualInformation, mutual_information
 from tests.assertions import assert_close, assert_gradients_close
 from tests.kernels.strategies import BOUNDARIES, WINDOWS, bins_of, gradients, samples
 

@@ -1,10 +1,11 @@
-"""Samples for the interpreter, in few tiles, and how its results are compared."""
+"""How a backend's results are compared with the reference's in float64, wherever it runs."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from huenet.kernels.common.cases import Cases, Settings
 from tests.assertions import assert_close, assert_gradients_close
 from tests.kernels.strategies import gradients
 
@@ -15,21 +16,7 @@ EXACT = 1e-12
 SINGLE = 2e-6
 
 
-def clustered(count: int, seed: int = 0, rows: int = 1) -> Tensor:
-    """Samples in three clusters; the last ones lie at 0 and 1, just outside, far outside, and beyond any image."""
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.rand(rows, count, generator=generator, dtype=torch.float64) * 0.03
-    x += torch.tensor([0.02, 0.52, 0.96], dtype=torch.float64)[torch.randint(3, (rows, count), generator=generator)]
-    special = torch.tensor([0.0, 1.0, -0.01, 1.02, -0.98, 1.97, -7.0, 9.0], dtype=torch.float64)
-    x[:, count - min(len(special), count) :] = special[: min(len(special), count)]
-    return x
-
-
-def votes(count: int, rows: int = 1) -> Tensor:
-    return torch.rand(rows, count, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-
-
-def check(function, inputs: list[Tensor], single_image=None, condition: float = 1.0) -> None:
+def check(function, inputs: list[Tensor], single_image=None, condition: float = 1.0, names: str | None = None) -> None:
     """function(backend) on inputs: value and gradients of `triton` against `reference` in float64.
 
     The relative error is at most EXACT for float64 and SINGLE for float32; where the formula itself magnifies rounding (log J of
@@ -37,13 +24,13 @@ def check(function, inputs: list[Tensor], single_image=None, condition: float = 
     nearly cancel, as with few bins, `single_image` is the function without boundary, to whose gradients errors are relative.
     `condition` is how much more than the inputs a result may change.
     """
-    names = "x y weights" if len(inputs) == 3 else "x weights"
+    names = names or ("x y weights" if len(inputs) == 3 else "x weights")
     actual = gradients(function("triton"), inputs)
     doubles = [tensor.double() for tensor in inputs]
     expected = gradients(function("reference"), doubles)
     if inputs[0].dtype == torch.float64:
-        assert_close(actual[0], expected[0], EXACT)
-        assert_gradients_close(actual[1], expected[1], EXACT, names)
+        assert_close(actual[0], expected[0], EXACT * condition)
+        assert_gradients_close(actual[1], expected[1], EXACT * condition, names)
         return
     same = gradients(function("reference"), inputs)
     scales = gradients(single_image("reference"), doubles) if single_image else expected
@@ -54,3 +41,15 @@ def check(function, inputs: list[Tensor], single_image=None, condition: float = 
         allowed = max(allowed, 2 * (s.double() - e).norm().item())
         error = (a.double() - e).norm().item()
         assert a.shape == e.shape and error <= allowed, f"{name}: error {error:.2e} above {allowed:.2e}, of {e.norm():.2e}"
+
+
+def check_case(cases: Cases, settings: Settings, inputs: list[Tensor], backend: str | None = "triton") -> None:
+    """`check` of an operator in one of its cases; `backend` None tests that it is the default."""
+
+    def call(settings: Settings):
+        return lambda name: lambda *given: cases.run(list(given), backend if name == "triton" else name, settings)
+
+    scaled = cases.scale(settings)
+    condition = cases.condition([tensor.double() for tensor in inputs], settings)
+    names = " ".join(given.name for given in cases.chosen(settings))
+    check(call(settings), inputs, call(scaled) if scaled is not settings else None, condition, names)
