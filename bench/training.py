@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from huenet.config import PRESETS, Config
+from huenet.color_transfer.config import PRESETS, Config
+from huenet.color_transfer.gan import Trainer
 from huenet.data import PairStream, Photos
-from huenet.distributed import World
 from huenet.losses import HueNetLoss, LossParts
-from huenet.trainer import Trainer
+from huenet.training.distributed import World
 
 from . import images, naive
 from .timing import quantiles

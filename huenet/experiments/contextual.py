@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from ..color_transfer.figures import COLUMN, save
 from ..data import hold_out, load_folder
-from ..figures import COLUMN, save
 from ..losses import ContextualLoss, Patches
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

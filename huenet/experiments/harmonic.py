@@ -15,7 +15,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..figures import PAGE, save
+from ..color_transfer.figures import PAGE, save
 from ..kernels import harmonic_energy
 from ..losses import HarmonicLoss
 from .pairs import load_pairs

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..figures import PAGE, save
+from ..color_transfer.figures import PAGE, save
 from ..kernels import squared_mutual_information
 from .pairs import load_pairs
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import LossConfig
+from ..color_transfer.config import LossConfig
 from ..kernels import Bins, histogram_emd, mutual_information, soft_histogram
 
 EmdScale = Literal["rms", "raw"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from huenet.garden import garden
+from huenet.data.garden import garden
 
 
 @pytest.fixture

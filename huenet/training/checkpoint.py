@@ -17,8 +17,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .config import ModelConfig
-from .model import HueNet
+from ..color_transfer.config import ModelConfig
+from ..color_transfer.generator import HueNet
 
 Kind = Literal["generator", "training"]
 VERSION = 1

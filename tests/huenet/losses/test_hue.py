@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from huenet.config import LossConfig
+from huenet.color_transfer.config import LossConfig
 from huenet.kernels import Bins, reference
 from huenet.losses import AdversarialLoss, CircularEMDLoss, HueNetLoss, MutualInformationLoss, SmoothnessLoss
 

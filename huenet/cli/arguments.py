@@ -18,8 +18,8 @@ from typing import Annotated, Literal, Union, get_type_hints
 
 import tyro
 
-from . import __version__
-from .config import PRESETS, LossConfig, ModelConfig, RunConfig, TrainConfig
+from .. import __version__
+from ..color_transfer.config import PRESETS, LossConfig, ModelConfig, RunConfig, TrainConfig
 
 
 class Mistake(Exception):

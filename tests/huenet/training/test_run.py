@@ -16,12 +16,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from huenet import checkpoint, trainer
-from huenet.checkpoint import CheckpointError, load_generator
 from huenet.color import rgb_to_hsv
-from huenet.config import PRESETS, RunConfig
-from huenet.training import CHECKPOINT, TrainingError, TrainingRun, train
-from tests.huenet.tiny import RUN, TINY, photos, run, tiny, weights
+from huenet.color_transfer import gan
+from huenet.color_transfer.config import PRESETS, RunConfig
+from huenet.training import checkpoint
+from huenet.training.checkpoint import CheckpointError, load_generator
+from huenet.training.run import CHECKPOINT, TrainingError, TrainingRun, train
+from tests.huenet.color_transfer.tiny import RUN, TINY, photos, run, tiny, weights
 from tests.paths import REPOSITORY
 
 STEPS = TINY.train.steps
@@ -35,7 +36,10 @@ def _rows(out: Path) -> list[dict[str, str]]:
 def _start(out: Path, *arguments: str) -> subprocess.Popen:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.huenet.tiny", str(out), *arguments], cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-m", "tests.huenet.color_transfer.tiny", str(out), *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -120,7 +124,7 @@ def test_without_mutual_information_it_is_not_computed(tmp_path: Path, monkeypat
 
 
 def test_without_adversary_there_is_no_discriminator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "HueDiscriminator", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr(gan, "HueDiscriminator", lambda *_: pytest.fail("built"))
     training = run(tiny(steps=2, adversarial_weight=0.0), tmp_path)
     assert training.trainer.discriminator is None
     assert not any("discriminator" in name for name in weights(tmp_path))
@@ -267,9 +271,9 @@ def test_not_finite_stops_training_and_keeps_the_last_good_checkpoint(
 ) -> None:
     run(tiny(steps=3), tmp_path)
     good = weights(tmp_path)
-    step = trainer.Trainer.step
+    step = gan.Trainer.step
 
-    def poisoned(self: trainer.Trainer, number: int, *batch: torch.Tensor) -> dict[str, torch.Tensor]:
+    def poisoned(self: gan.Trainer, number: int, *batch: torch.Tensor) -> dict[str, torch.Tensor]:
         losses = step(self, number, *batch)
         if number == 4 and where == "loss":
             losses["emd"] = losses["emd"] * float("nan")
@@ -277,7 +281,7 @@ def test_not_finite_stops_training_and_keeps_the_last_good_checkpoint(
             next(self.generator.parameters()).data.fill_(float("inf"))
         return losses
 
-    monkeypatch.setattr(trainer.Trainer, "step", poisoned)
+    monkeypatch.setattr(gan.Trainer, "step", poisoned)
     for checkpoint_every in (5, 100):  # at the bad step itself, or only after later ones
         with pytest.raises(TrainingError, match=r"not finite (at|after) step [56]") as failure:
             run(tiny(steps=12), tmp_path, checkpoint_every=checkpoint_every, log_every=100)

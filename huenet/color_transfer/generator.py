@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .color import color_weights, hsv_to_rgb, rgb_to_hsv, wrap_hue
+from ..color import color_weights, hsv_to_rgb, rgb_to_hsv, wrap_hue
+from ..kernels import Bins, soft_histogram
+from ..networks import PatchDiscriminator, UNet
 from .config import ModelConfig
-from .kernels import Bins, soft_histogram
-from .networks import PatchDiscriminator, UNet
 
 SHORTEST = 1e-3
 """Vectors shorter than this are taken for having no direction."""

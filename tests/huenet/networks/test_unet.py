@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from huenet.networks import FiLM, PatchDiscriminator, UNet
+from huenet.networks.unet import FiLM, PatchDiscriminator, UNet
 
 NORMS = ("batch", "instance", "none")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from huenet.distributed import World, find_device, joined
-from huenet.training import TrainingRun
-from tests.huenet.tiny import photos, tiny, weights
+from huenet.training.distributed import World, find_device, joined
+from huenet.training.run import TrainingRun
+from tests.huenet.color_transfer.tiny import photos, tiny, weights
 from tests.paths import REPOSITORY
 
 STEPS = 5

@@ -9,8 +9,17 @@ import pytest
 import torch
 
 from huenet.color import hsv_to_rgb, rgb_to_hsv
-from huenet.config import PRESETS, ModelConfig
-from huenet.model import HEADS, Condition, HueDiscriminator, HueNet, PaletteHead, encode_hue, turns_of, unit_vector
+from huenet.color_transfer.config import PRESETS, ModelConfig
+from huenet.color_transfer.generator import (
+    HEADS,
+    Condition,
+    HueDiscriminator,
+    HueNet,
+    PaletteHead,
+    encode_hue,
+    turns_of,
+    unit_vector,
+)
 
 SMALL = ModelConfig(size=32, width=4, discriminator_width=4, condition_bins=8, condition_width=8, knots=5)
 VARIANTS = [

@@ -13,7 +13,7 @@ import torch
 from skimage import color as skimage_color
 from torch import Tensor
 
-from .color import hsv_to_rgb, rgb_to_hsv
+from ..color import hsv_to_rgb, rgb_to_hsv
 
 _CONSTANT = 1e-6  # a Lab channel (about 100 wide) that deviates less has no contrast to scale, only rounding
 

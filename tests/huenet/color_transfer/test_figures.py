@@ -13,9 +13,9 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from huenet.baselines import match_hue
-from huenet.figures import COLUMN, PAGE, color_transfer, comparison, joint_histograms, sample_grid, save
-from huenet.garden import garden
+from huenet.color_transfer.baselines import match_hue
+from huenet.color_transfer.figures import COLUMN, PAGE, color_transfer, comparison, joint_histograms, sample_grid, save
+from huenet.data.garden import garden
 
 
 @pytest.fixture(scope="module")
@@ -83,5 +83,5 @@ def test_sample_grid(triple) -> None:
 
 
 def test_pyplot_is_left_alone() -> None:
-    code = "import sys, huenet.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, huenet.color_transfer.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

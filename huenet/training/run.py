@@ -27,15 +27,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..color_transfer.config import Config, RunConfig, changed_settings
+from ..color_transfer.figures import sample_grid
+from ..color_transfer.gan import Trainer
+from ..data import PairStream, Photos, hold_out
+from ..losses import LossParts
 from . import checkpoint
 from .checkpoint import CheckpointError
-from .config import Config, RunConfig, changed_settings
-from .data import PairStream, Photos, hold_out
 from .distributed import ALONE, World
-from .figures import sample_grid
-from .losses import LossParts
 from .metrics_log import MetricsLog
-from .trainer import Trainer
 
 CHECKPOINT, GENERATOR = "checkpoint.safetensors", "generator.safetensors"
 LOSSES = (*LossParts._fields, "discriminator")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from huenet.baselines import match_hue
 from huenet.color import color_weights, hsv_to_rgb, rgb_to_hsv
-from huenet.evaluation import (
+from huenet.color_transfer.baselines import match_hue
+from huenet.color_transfer.evaluation import (
     METRICS,
     draw_pairs,
     evaluate,
@@ -21,7 +21,7 @@ from huenet.evaluation import (
     hue_joint_histogram,
     hue_mutual_information,
 )
-from huenet.garden import garden
+from huenet.data.garden import garden
 
 BINS = 32
 

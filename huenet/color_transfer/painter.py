@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .checkpoint import load_generator
-from .data import find_images, image_to_tensor, load_image
-from .distributed import find_device
-from .model import HueNet
+from ..data import find_images, image_to_tensor, load_image
+from ..training.checkpoint import load_generator
+from ..training.distributed import find_device
+from .generator import HueNet
 
 Picture = Tensor | Image.Image | str | os.PathLike[str]
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})

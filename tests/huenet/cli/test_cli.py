@@ -19,10 +19,11 @@ import torch
 from PIL import Image
 
 import huenet
-from huenet import cli, commands, trainer
-from huenet.cli import Mistake, main, parse
-from huenet.config import DEFAULT, PAPER, SMALL
-from tests.huenet.tiny import tiny
+from huenet.cli import arguments, commands, main
+from huenet.cli.arguments import Mistake, parse
+from huenet.color_transfer import gan
+from huenet.color_transfer.config import DEFAULT, PAPER, SMALL
+from tests.huenet.color_transfer.tiny import tiny
 from tests.paths import REPOSITORY
 
 OPTIONS = shlex.split(
@@ -198,7 +199,7 @@ def test_options_are_known_in_every_spelling() -> None:
 
 def test_mistakes_are_clear_where_no_boxes_can_be_drawn() -> None:
     said = " Required options \n -------- \n Missing from huenet train: \n --out PATH \n -------- \n For full helptext, run: \n"
-    assert cli._unboxed(said) == "Missing from huenet train: --out PATH"
+    assert arguments._unboxed(said) == "Missing from huenet train: --out PATH"
 
 
 def test_parse_raises_mistakes() -> None:
@@ -217,7 +218,7 @@ def test_training_started_again_goes_on(folder: Path, tmp_path: Path, capsys: py
 def test_interrupted_training_saves_and_is_130(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, usual_signals: None
 ) -> None:
-    monkeypatch.setattr(trainer.Trainer, "painter", interrupted_by(trainer.Trainer.painter))
+    monkeypatch.setattr(gan.Trainer, "painter", interrupted_by(gan.Trainer.painter))
     command = ["train", "--data", str(folder), "--out", str(tmp_path), *OPTIONS, "--steps", "4", "--sample-every", "2"]
     assert main(command) == 130
     assert "stopped (SIGINT) after step 2 of 4" in capsys.readouterr().out

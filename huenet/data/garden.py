@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from .data import Photos
+from .photos import Photos
 
 _SUPERSAMPLING = 2
 _TURN = 2.0 * np.pi

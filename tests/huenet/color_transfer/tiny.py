@@ -1,5 +1,7 @@
-"""A Hue-Net that trains in a second, for the tests; `python -m tests.huenet.tiny OUT [STEP]` is such a run in a process of
-its own, which kills itself while it replaces the checkpoint of STEP."""
+"""A Hue-Net that trains in a second, for the tests.
+
+`python -m tests.huenet.color_transfer.tiny OUT [STEP]` is such a run in a process of its own, which kills itself while it
+replaces the checkpoint of STEP."""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from typing import Any
 
 import torch
 
-from huenet import checkpoint
-from huenet.config import Config, LossConfig, ModelConfig, RunConfig, TrainConfig
+from huenet.color_transfer.config import Config, LossConfig, ModelConfig, RunConfig, TrainConfig
 from huenet.data import Photos
-from huenet.garden import garden
-from huenet.training import TrainingRun
+from huenet.data.garden import garden
+from huenet.training import checkpoint
+from huenet.training.run import TrainingRun
 
 TINY = Config(
     ModelConfig(size=32, width=4, discriminator_width=4, condition_bins=8, condition_width=8, knots=4, dropout=0.5),

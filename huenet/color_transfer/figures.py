@@ -22,8 +22,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..color import color_weights, hsv_to_rgb, rgb_to_hsv
 from .baselines import match_hue, reinhard
-from .color import color_weights, hsv_to_rgb, rgb_to_hsv
 from .evaluation import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 
 COLUMN, PAGE = 3.3, 6.9  # inches

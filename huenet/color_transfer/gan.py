@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from .checkpoint import CheckpointError, flatten, load_module, unflatten, with_prefix, without_prefix
-from .color import color_weights, rgb_to_hsv, wrap_hue
+from ..color import color_weights, rgb_to_hsv, wrap_hue
+from ..losses import HueNetLoss
+from ..training.checkpoint import CheckpointError, flatten, load_module, unflatten, with_prefix, without_prefix
+from ..training.distributed import World
 from .config import Config
-from .distributed import World
-from .losses import HueNetLoss
-from .model import HueDiscriminator, HueGenerator, HueNet
+from .generator import HueDiscriminator, HueGenerator, HueNet
 
 
 class Trainer:

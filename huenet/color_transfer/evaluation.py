@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..color import color_weights, rgb_to_hsv
+from ..data import Photos
+from ..kernels import emd
 from .baselines import match_hue, reinhard
-from .color import color_weights, rgb_to_hsv
-from .data import Photos
-from .kernels import emd
 
 Painter = Callable[[Tensor, Tensor], Tensor]
 METRICS = ("emd_target_source", "emd_target_output", "mi_source_target", "mi_source_output")

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from . import figures
-from .cli import Command, Demo, Evaluate, Experiment, Mistake, Train, Transfer
-from .config import DEMO, Config, RunConfig
-from .data import LOAD_RATIO, Photos, load_folder
-from .distributed import ALONE, World, joined
-from .evaluation import draw_pairs, evaluate
-from .garden import garden
-from .model import HueNet
-from .training import GENERATOR, TrainingError, TrainingRun
-from .transfer import Painter, transfer
+from ..color_transfer import figures
+from ..color_transfer.config import DEMO, Config, RunConfig
+from ..color_transfer.evaluation import draw_pairs, evaluate
+from ..color_transfer.generator import HueNet
+from ..color_transfer.painter import Painter, transfer
+from ..data import LOAD_RATIO, Photos, load_folder
+from ..data.garden import garden
+from ..training.distributed import ALONE, World, joined
+from ..training.run import GENERATOR, TrainingError, TrainingRun
+from .arguments import Command, Demo, Evaluate, Experiment, Mistake, Train, Transfer
 
 GARDEN = 240
 EXAMPLES = 5
@@ -117,7 +117,7 @@ def _evaluate(command: Evaluate) -> int:
 
 
 def _experiment(command: Experiment) -> int:
-    experiment = importlib.import_module(f".experiments.{command.loss}", __package__)
+    experiment = importlib.import_module(f"..experiments.{command.loss}", __package__)
     with _mistakes():
         _must_be_writable(command.out)
         result = experiment.run(command.data, command.out, seed=command.seed)

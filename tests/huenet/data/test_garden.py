@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from huenet.color import rgb_to_hsv
-from huenet.garden import garden
+from huenet.data.garden import garden
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 
-from huenet.baselines import match_hue, reinhard
 from huenet.color import color_weights, hsv_to_rgb, rgb_to_hsv
-from huenet.garden import garden
+from huenet.color_transfer.baselines import match_hue, reinhard
+from huenet.data.garden import garden
 
 BOTH = pytest.mark.parametrize("transfer", [reinhard, match_hue])
 

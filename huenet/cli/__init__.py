@@ -1,0 +1,5 @@
+"""The command line."""
+
+from .arguments import main
+
+__all__ = ["main"]
