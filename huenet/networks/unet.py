@@ -1,9 +1,4 @@
-"""The two networks, as in pix2pix (Isola et al. 2017): a U-Net body and a PatchGAN discriminator.
-
-Both work on images of any size the network's halvings leave at least one pixel of, square or not. No convolution that a
-normalisation follows has a bias: the normalisation removes it, and what rounding leaves of its gradient would be blown up
-by Adam.
-"""
+"""The U-Net of pix2pix (Isola et al. 2017), on images of any size its halvings leave at least one pixel of, square or not."""
 
 from __future__ import annotations
 
@@ -13,47 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Norm = Literal["batch", "instance", "none"]
+from .blocks import WIDEST, FiLM, Norm, init_weights, make_norm
+
 DROPOUT_BLOCKS = 3
-WIDEST = 8
-
-
-def make_norm(kind: Norm, channels: int) -> nn.Module:
-    """Normalisation layer for ``channels`` channels, with a learned scale and shift."""
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    if kind == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
-    if kind == "none":
-        return nn.Identity()
-    raise ValueError(f"norm must be 'batch', 'instance' or 'none', got {kind!r}")
-
-
-def init_weights(module: nn.Module) -> None:
-    """pix2pix's initialisation, for ``nn.Module.apply``: weights N(0, 0.02), norms' scales N(1, 0.02), biases 0."""
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d)):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
-class FiLM(nn.Module):
-    """Feature-wise scale and shift from a vector (Perez et al. 2018): x (1 + scale(c)) + shift(c), near x at first."""
-
-    def __init__(self, condition_size: int, channels: int) -> None:
-        super().__init__()
-        self.affine = nn.Linear(condition_size, 2 * channels)
-        nn.init.normal_(self.affine.weight, 0.0, 0.02)
-        nn.init.zeros_(self.affine.bias)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, C, H, W) and condition (B, condition_size) -> (B, C, H, W)."""
-        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
-        return x * (1 + scale) + shift
 
 
 class DownBlock(nn.Module):
@@ -177,29 +134,3 @@ class UNet(nn.Module):
             if skips:
                 x = torch.cat([x, skip], dim=1)
         return x if self.last is None else self.last(torch.cat([F.relu(x), skip], dim=1))
-
-
-class PatchDiscriminator(nn.Module):
-    """PatchGAN: one logit per overlapping patch (70 pixels wide for depth 3)."""
-
-    def __init__(self, channels_in: int, *, width: int = 64, depth: int = 3, norm: Norm = "batch") -> None:
-        super().__init__()
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1, got {depth}")
-        layers: list[nn.Module] = [nn.Conv2d(channels_in, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        channels = width
-        for level in range(1, depth + 1):
-            wider = width * min(2**level, WIDEST)
-            stride = 2 if level < depth else 1
-            layers += [
-                nn.Conv2d(channels, wider, 4, stride=stride, padding=1, bias=norm == "none"),
-                make_norm(norm, wider),
-                nn.LeakyReLU(0.2),
-            ]
-            channels = wider
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4, padding=1))
-        self.apply(init_weights)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, channels_in, H, W) -> logits (B, 1, h, w), about H / 2**depth by W / 2**depth."""
-        return self.layers(x)

@@ -12,7 +12,6 @@ no position in the epoch beyond the number of the step.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import signal
 import threading
@@ -94,7 +93,7 @@ class TrainingRun:
             "config": config.as_dict(),
             "trained_on": trained_on.names,
             "held_out": held_out.names,
-            "pixels": _digest(photos),
+            "pixels": photos.digest(),
         }
         self.trainer = Trainer(config, world)
         self.out.mkdir(parents=True, exist_ok=True)
@@ -231,10 +230,6 @@ def _check_same_run(path: Path, metadata: dict[str, Any], config: Config, curren
         )
     if pixels != current["pixels"]:
         raise CheckpointError(f"{path} was trained on other photos of the same names: use the same --data, or choose another --out")
-
-
-def _digest(photos: Photos) -> str:
-    return hashlib.sha256(photos.images.contiguous().cpu().numpy()).hexdigest()
 
 
 def _sample_pairs(photos: Photos) -> tuple[Tensor, Tensor]:
