@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from ..kernels import contextual_similarity
 from ..kernels.contextual import check_options
 from ..kernels.reference_contextual import directions
+from .precision import at_least_float32, full_precision
 
 FeatureMaps = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -87,7 +88,7 @@ class ContextualLoss(nn.Module):
         for name, found in (("output", output), ("target", target)):
             if found.dim() != 4:
                 raise ValueError(f"features must give maps (B, C, h, w), got {tuple(found.shape)} for the {name}")
-        with torch.autocast(output.device.type, enabled=False):
+        with full_precision(output):
             x, y = _points(output), _points(target)
             distance = self.distance
             if self.spatial_weight:
@@ -234,8 +235,7 @@ def _named(maps: FeatureMaps) -> dict[str, Tensor]:
 
 def _points(found: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, h * w, C), at least float32."""
-    points = found.flatten(2).mT
-    return points if points.dtype in (torch.float32, torch.float64) else points.float()
+    return at_least_float32(found.flatten(2).mT)
 
 
 def _positions(points: Tensor, size: Sequence[int]) -> Tensor:

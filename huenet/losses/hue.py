@@ -14,14 +14,14 @@ float32, under autocast too; float64 stays.
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ..color_transfer.config import LossConfig
 from ..kernels import Bins, histogram_emd, mutual_information, soft_histogram
+from .adversarial import AdversarialLoss
+from .precision import at_least_float32, full_precision
 
 EmdScale = Literal["rms", "raw"]
 MiForm = Literal["relative", "conditional", "information", "normalized"]
@@ -33,9 +33,7 @@ def _pixels(name: str, image: Tensor, channels: int | None = None) -> Tensor:
         raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
     if channels is not None and image.shape[1] not in (1, channels):
         raise ValueError(f"{name} must have 1 or {channels} channels, got {tuple(image.shape)}")
-    if image.dtype in (torch.float16, torch.bfloat16):
-        image = image.float()
-    pixels = image.flatten(2)
+    pixels = at_least_float32(image).flatten(2)
     return pixels if channels is None else pixels.expand(-1, channels, -1)
 
 
@@ -45,11 +43,6 @@ def _optional_pixels(name: str, weights: Tensor | None, image: Tensor) -> Tensor
     if weights.ndim == 4 and (weights.shape[0], *weights.shape[2:]) != (image.shape[0], *image.shape[2:]):
         raise ValueError(f"{name} must match its image {tuple(image.shape)}, got {tuple(weights.shape)}")
     return _pixels(name, weights, image.shape[1]).to(_pixels("image", image).dtype)
-
-
-def _full_precision(image: Tensor) -> torch.autocast:
-    """Context in which autocast, where there is one, does not touch what is computed."""
-    return torch.autocast(image.device.type, enabled=False)
 
 
 class CircularEMDLoss(nn.Module):
@@ -84,7 +77,7 @@ class CircularEMDLoss(nn.Module):
         if (target_hue is None) == (target_histogram is None):
             raise ValueError("give either target_hue or target_histogram")
         q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
-        with _full_precision(output_hue):
+        with full_precision(output_hue):
             pixels, votes = _pixels("output_hue", output_hue), _optional_pixels("output_weights", output_weights, output_hue)
             p_shape = (*pixels.shape[:2], self.bins.count)
             if p_shape != q.shape:
@@ -102,7 +95,7 @@ class CircularEMDLoss(nn.Module):
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
-        with _full_precision(hue):
+        with full_precision(hue):
             votes = _optional_pixels("weights", weights, hue)
             return soft_histogram(_pixels("hue", hue), self.bins, weights=votes, backend=self.backend)
 
@@ -128,7 +121,7 @@ class MutualInformationLoss(nn.Module):
             raise ValueError(
                 f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
             )
-        with _full_precision(output_hue):
+        with full_precision(output_hue):
             output, source = _pixels("output_hue", output_hue), _pixels("source_hue", source_hue)
             shared = torch.promote_types(output.dtype, source.dtype)
             votes = _optional_pixels("weights", weights, output_hue)
@@ -152,22 +145,6 @@ class MutualInformationLoss(nn.Module):
             return loss.mean()
 
 
-class AdversarialLoss(nn.Module):
-    """Non-saturating cross entropy on a discriminator's logits of any shape, averaged over patches."""
-
-    def forward(self, fake_logits: Tensor) -> Tensor:
-        """The generator's part, -log D(fake) (Eq. 28) -> scalar."""
-        return F.softplus(-_at_least_float32(fake_logits)).mean()
-
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-        """The discriminator's part, -log D(real) - log(1 - D(fake)) (Eq. 29) -> scalar."""
-        return F.softplus(-_at_least_float32(real_logits)).mean() + F.softplus(_at_least_float32(fake_logits)).mean()
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
 class SmoothnessLoss(nn.Module):
     """How much neighbouring pixels' hues turn by different angles: mean squared difference of the rotations as unit vectors.
 
@@ -181,7 +158,7 @@ class SmoothnessLoss(nn.Module):
             raise ValueError(
                 f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
             )
-        angle = 2 * math.pi * (_at_least_float32(output_hue) - _at_least_float32(source_hue))
+        angle = 2 * math.pi * (at_least_float32(output_hue) - at_least_float32(source_hue))
         x, y = angle.cos(), angle.sin()
         votes = torch.ones_like(x) if weights is None else weights.expand_as(x)
         loss = x.new_zeros(())
@@ -202,6 +179,33 @@ class LossParts(NamedTuple):
     mi: Tensor
     adversarial: Tensor
     smoothness: Tensor
+
+
+class HueNetLossConfig(Protocol):
+    """What `HueNetLoss.from_config` reads: the arguments of `HueNetLoss`, with numbers of bins, and those of `Bins`."""
+
+    @property
+    def emd_weight(self) -> float: ...
+    @property
+    def mi_weight(self) -> float: ...
+    @property
+    def adversarial_weight(self) -> float: ...
+    @property
+    def smoothness_weight(self) -> float: ...
+    @property
+    def emd_scale(self) -> EmdScale: ...
+    @property
+    def mi_form(self) -> MiForm: ...
+    @property
+    def bins(self) -> int: ...
+    @property
+    def mi_bins(self) -> int | None: ...
+    @property
+    def bandwidth(self) -> float | None: ...
+    @property
+    def window(self) -> str: ...
+    @property
+    def boundary(self) -> str: ...
 
 
 class HueNetLoss(nn.Module):
@@ -233,7 +237,7 @@ class HueNetLoss(nn.Module):
         self.smoothness = SmoothnessLoss()
 
     @classmethod
-    def from_config(cls, config: LossConfig, backend: str | None = None) -> HueNetLoss:
+    def from_config(cls, config: HueNetLossConfig, backend: str | None = None) -> HueNetLoss:
         """The loss that ``config`` describes."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
