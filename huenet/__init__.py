@@ -20,7 +20,7 @@ __all__ = ["load"]
 
 
 def load(checkpoint: str | os.PathLike[str], device: str = "cpu") -> Painter:
-    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `transfer.Painter`."""
+    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `color_transfer.painter`."""
     from .color_transfer.painter import Painter
 
     return Painter.load(checkpoint, device)

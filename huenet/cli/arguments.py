@@ -19,7 +19,9 @@ from typing import Annotated, Literal, Union, get_type_hints
 import tyro
 
 from .. import __version__
-from ..color_transfer.config import PRESETS, LossConfig, ModelConfig, RunConfig, TrainConfig
+from ..color_transfer.config import LossConfig, ModelConfig, TrainConfig
+from ..color_transfer.presets import PRESETS
+from ..training.config import RunConfig
 
 
 class Mistake(Exception):

@@ -18,14 +18,18 @@ import torch
 from tqdm import tqdm
 
 from ..color_transfer import figures
-from ..color_transfer.config import DEMO, Config, RunConfig
+from ..color_transfer.config import Config
 from ..color_transfer.evaluation import draw_pairs, evaluate
-from ..color_transfer.generator import HueNet
-from ..color_transfer.painter import Painter, transfer
+from ..color_transfer.model import HueNet
+from ..color_transfer.painter import Painter, paint_files
+from ..color_transfer.presets import DEMO
+from ..color_transfer.system import GENERATOR, ColorTransfer
 from ..data import LOAD_RATIO, Photos, load_folder
 from ..data.garden import garden
+from ..plotting import save
+from ..training.config import RunConfig
 from ..training.distributed import ALONE, World, joined
-from ..training.run import GENERATOR, TrainingError, TrainingRun
+from ..training.run import TrainingError, TrainingRun
 from .arguments import Command, Demo, Evaluate, Experiment, Mistake, Train, Transfer
 
 GARDEN = 240
@@ -78,7 +82,7 @@ def _train(command: Train) -> int:
 def _run_training(config: Config, photos: Photos, out: Path, run: RunConfig, world: World) -> int:
     """Train and say how it went; returns the exit code."""
     with _mistakes():
-        training = TrainingRun(config, photos, out, run, world)
+        training = TrainingRun(ColorTransfer(config, photos, world), out, run)
     with contextlib.closing(training):
         try:
             outcome = training.proceed()
@@ -99,7 +103,7 @@ def _run_training(config: Config, photos: Photos, out: Path, run: RunConfig, wor
 def _transfer(command: Transfer) -> int:
     with _mistakes():
         paint = Painter.load(command.checkpoint, command.device)
-        for written in transfer(paint, command.source, command.target, command.out):
+        for written in paint_files(paint, command.source, command.target, command.out):
             print(written)
     return 0
 
@@ -152,9 +156,9 @@ def _report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, wit
     with torch.no_grad():
         output = paint(source, target)
         ablated = None if without_mi is None else without_mi(source, target)
-    figures.save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
-    figures.save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
-    figures.save(figures.comparison(source, target, output, ablated), out / "comparison.png")
+    save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
+    save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
+    save(figures.comparison(source, target, output, ablated), out / "comparison.png")
     print(result.as_markdown())
     print(f"written to {out}: table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")
 

@@ -1,40 +1,26 @@
-"""Figures like the Hue-Net paper's 2, 3 and 6, and grids of samples for the training log.
+"""Figures like the Hue-Net paper's 2, 3 and 6.
 
-    save(color_transfer(source, target, output), "figure2.pdf")
+    save(color_transfer(source, target, output), "figure2.pdf")    # huenet.plotting.save
 
-All take RGB in [0, 1] as (3, H, W) or (B, 3, H, W) on any device, and return matplotlib figures that are 3.3
-inches wide (a column of a two-column paper) or 6.9 (a page). Nothing touches pyplot, so they work in any
-thread without a display.
+All take RGB in [0, 1] as (3, H, W) or (B, 3, H, W) on any device, and return matplotlib figures.
 """
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import torch
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import pad
 
 from ..color import color_weights, hsv_to_rgb, rgb_to_hsv
+from ..plotting import COLUMN, PAGE, SMALL, TITLE, as_batch, show
 from .baselines import match_hue, reinhard
-from .evaluation import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
+from .metrics import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 
-COLUMN, PAGE = 3.3, 6.9  # inches
-_TITLE, _SMALL = 7, 6  # points
 _VIVID = 0.25  # a pixel of this saturation * value, or more, shows its hue in full
-
-
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write `figure` at 300 dots per inch; the suffix (.png, .pdf, .svg) tells the format."""
-    with rc_context({"pdf.fonttype": 42}):  # TrueType: publishers refuse matplotlib's default, Type 3
-        figure.savefig(path, dpi=300, bbox_inches="tight", pad_inches=0.02)
 
 
 def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 256) -> Figure:
@@ -44,7 +30,7 @@ def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 2
     colour, and such pixels count little in the histograms. Above the histograms stands the circular EMD (RMS)
     to the target's.
     """
-    columns = {"source": _batch(source), "target": _batch(target), "output": _batch(output)}
+    columns = {"source": as_batch(source), "target": as_batch(target), "output": as_batch(output)}
     examples = len(columns["source"])
     figure = Figure(figsize=(COLUMN, 2.95 * examples))
     for index, block in enumerate(figure.subfigures(examples, 1, squeeze=False, hspace=0.0)[:, 0]):
@@ -53,14 +39,14 @@ def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 2
         histograms = {title: hue_histogram(images[index, None], bins)[0] for title, images in columns.items()}
         top = 1.3 * max(histogram.max().item() for histogram in histograms.values())  # the note stands above the bars
         for (image_axis, hue_axis, histogram_axis), (title, images) in zip(axes.T, columns.items()):
-            _show(image_axis, images[index], title)
-            _show(hue_axis, _hue_channel(images[index]))
+            show(image_axis, images[index], title)
+            show(hue_axis, _hue_channel(images[index]))
             _draw_hue_histogram(histogram_axis, histograms[title].numpy(), top)
             if title != "target":
                 distance = hue_emd(columns["target"][index, None], images[index, None], bins).item()
                 _note(histogram_axis, f"EMD {distance:.3f}")
         for axis, label in zip(axes[:, 0], ("image", "hue channel", "hue histogram")):
-            axis.set_ylabel(label, fontsize=_SMALL)
+            axis.set_ylabel(label, fontsize=SMALL)
     return figure
 
 
@@ -70,7 +56,7 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
     Hard bins, weighted by the source's saturation * value, on one logarithmic colour scale; empty cells are
     white. Above each stands its relative mutual information.
     """
-    source, target, output = (_batch(image)[:1] for image in (source, target, output))
+    source, target, output = (as_batch(image)[:1] for image in (source, target, output))
     joints = [hue_joint_histogram(source, other, bins)[0].numpy() for other in (target, output)]
     # One pixel of 256 x 256 weighs about 1.5e-5.
     scale = LogNorm(1e-5, max(1e-4, *(joint.max() for joint in joints)))
@@ -81,12 +67,12 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
         shown = np.ma.masked_equal(joint.T, 0.0)
         image = axis.imshow(shown, norm=scale, cmap="viridis_r", origin="lower", extent=(0, 1, 0, 1), interpolation="nearest")
         information = hue_mutual_information(source, other, bins).item()
-        axis.set_title(f"I / H = {information:.3f}", fontsize=_TITLE, pad=3)
+        axis.set_title(f"I / H = {information:.3f}", fontsize=TITLE, pad=3)
         _hue_bar(axis, "x", "source hue")
         _hue_bar(axis, "y", f"{name} hue")
         _thin(axis)
     bar = figure.colorbar(image, cax=figure.add_axes((0.885, 0.2, 0.018, 0.7)), extend="min")
-    bar.ax.tick_params(labelsize=_SMALL, width=0.5, length=2)
+    bar.ax.tick_params(labelsize=SMALL, width=0.5, length=2)
     bar.outline.set_linewidth(0.5)
     return figure
 
@@ -95,10 +81,10 @@ def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tenso
     """Figure 6: source, target and Hue-Net's output beside the output of a model trained without the mutual
     information (where given), Reinhard's and hue histogram matching's; one row for each picture of the
     batch."""
-    source, target = _batch(source), _batch(target)
-    columns = {"source": source, "target": target, "Hue-Net": _batch(output)}
+    source, target = as_batch(source), as_batch(target)
+    columns = {"source": source, "target": target, "Hue-Net": as_batch(output)}
     if without_mi is not None:
-        columns[r"without $\mathcal{L}_{\mathrm{MI}}$"] = _batch(without_mi)
+        columns[r"without $\mathcal{L}_{\mathrm{MI}}$"] = as_batch(without_mi)
     columns |= {"Reinhard": reinhard(source, target), "hue matching": match_hue(source, target)}
     gap, title_height = 0.03, 0.18
     side = 0.99 * PAGE / (len(columns) + gap * (len(columns) - 1))
@@ -110,32 +96,8 @@ def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tenso
     axes = figure.subplots(len(source), len(columns), squeeze=False, gridspec_kw=grid)
     for column, (title, images) in enumerate(columns.items()):
         for row, image in enumerate(images):
-            _show(axes[row, column], image, title if row == 0 else None)
+            show(axes[row, column], image, title if row == 0 else None)
     return figure
-
-
-def sample_grid(source: Tensor, target: Tensor, output: Tensor, *, columns: int = 8) -> Image.Image:
-    """Batches (B, 3, H, W) as one picture: `columns` samples abreast, source above target above output."""
-    roles = torch.stack([_batch(image) for image in (source, target, output)])
-    roles = pad(roles, (1, 1, 1, 1), value=1.0)
-    columns = min(columns, roles.shape[1])
-    roles = pad(roles, (0, 0) * 3 + (0, -roles.shape[1] % columns), value=1.0)
-    strips = roles.unflatten(1, (-1, columns))  # (role, strip, column, channel, H, W)
-    picture = strips.permute(3, 1, 0, 4, 2, 5).flatten(4, 5).flatten(1, 3)
-    return Image.fromarray((picture * 255.0).round().byte().permute(1, 2, 0).numpy())
-
-
-def _batch(image: Tensor) -> Tensor:
-    image = image.detach().cpu().float().clamp(0.0, 1.0)
-    return image if image.ndim == 4 else image[None]
-
-
-def _show(axis: Axes, image: Tensor, title: str | None = None) -> None:
-    axis.imshow(image.permute(1, 2, 0).numpy())
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)
-    if title:
-        axis.set_title(title, fontsize=_TITLE, pad=3)
 
 
 def _hue_channel(image: Tensor) -> Tensor:
@@ -169,18 +131,18 @@ def _hue_bar(axis: Axes, along: str, label: str | None = None) -> None:
         strip = axis.inset_axes((0, -0.09, 1, 0.07))
         strip.imshow(colors, aspect="auto", extent=(0, 1, 0, 1))
         axis.set_xticks([])
-        strip.set_xlabel(label or "", fontsize=_SMALL, labelpad=2)
+        strip.set_xlabel(label or "", fontsize=SMALL, labelpad=2)
     else:
         strip = axis.inset_axes((-0.09, 0, 0.07, 1))
         strip.imshow(colors.transpose(1, 0, 2)[::-1], aspect="auto", extent=(0, 1, 0, 1))
         axis.set_yticks([])
-        strip.set_ylabel(label or "", fontsize=_SMALL, labelpad=2)
+        strip.set_ylabel(label or "", fontsize=SMALL, labelpad=2)
     strip.set(xticks=[], yticks=[])
     strip.spines[:].set_visible(False)
 
 
 def _note(axis: Axes, text: str) -> None:
-    axis.text(0.98, 0.96, text, transform=axis.transAxes, fontsize=_SMALL, ha="right", va="top")
+    axis.text(0.98, 0.96, text, transform=axis.transAxes, fontsize=SMALL, ha="right", va="top")
 
 
 def _thin(axis: Axes) -> None:

@@ -13,9 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..data import find_images, image_to_tensor, load_image
-from ..training.checkpoint import load_generator
 from ..training.distributed import find_device
-from .generator import HueNet
+from .model import HueNet, load_generator
 
 Picture = Tensor | Image.Image | str | os.PathLike[str]
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -50,7 +49,7 @@ class Painter:
         return Image.fromarray((painted[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy())
 
 
-def transfer(paint: Painter, source: Path, target: Path, out: Path) -> Iterator[Path]:
+def paint_files(paint: Painter, source: Path, target: Path, out: Path) -> Iterator[Path]:
     """Paint the file ``source``, or every image of the folder ``source``, like the file ``target``; yields what it wrote.
 
     One photo goes to the file ``out``, whose suffix tells the format; a folder's go into the folder ``out`` under their own

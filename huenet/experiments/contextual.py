@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ..color_transfer.figures import COLUMN, save
 from ..data import hold_out, load_folder
 from ..losses import ContextualLoss, Patches
+from ..plotting import COLUMN, save, show
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "contextual": ContextualLoss(Patches(size=5, stride=1)),
@@ -88,11 +88,7 @@ def _figure(relative: Tensor, shifts: list[float], target: Tensor, moved: Tensor
     figure = Figure(figsize=(COLUMN, 3.3))
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 2.1), left=0.13, right=0.99, bottom=0.11, top=0.94, hspace=0.12, wspace=0.06)
     for column, (image, title) in enumerate(((target, "window"), (moved, f"moved {QUOTED} pixels"), (other, "unrelated: 1"))):
-        axis = figure.add_subplot(grid[0, column])
-        axis.imshow(image.permute(1, 2, 0).numpy())
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-        axis.set_title(title, fontsize=7, pad=3)
+        show(figure.add_subplot(grid[0, column]), image, title)
     axis = figure.add_subplot(grid[1, :])
     axis.axhline(1, color="0.6", linewidth=0.6, linestyle="--")
     along, whole = torch.tensor(shifts), torch.tensor([shift == round(shift) for shift in shifts])

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors files with JSON in their metadata, replaced atomically. No pickle.
 
-`generator.safetensors` holds what painting needs; `checkpoint.safetensors` holds a whole training run. A reader finds the
-old file or the new one, complete, whenever the writer is killed.
+A file of kind "generator" holds what painting needs, one of kind "training" a whole training run. A reader finds the old file
+or the new one, complete, whenever the writer is killed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
-
-from ..color_transfer.config import ModelConfig
-from ..color_transfer.generator import HueNet
 
 Kind = Literal["generator", "training"]
 VERSION = 1
@@ -73,28 +70,6 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], d
         return tensors, {key: json.loads(value) for key, value in header.items()}
     except ValueError as error:
         raise CheckpointError(f"{path} has damaged metadata: {error}") from error
-
-
-def save_generator(path: str | os.PathLike[str], model: HueNet, metadata: Mapping[str, Any] | None = None) -> None:
-    """Write what `load_generator` takes: the model's weights, its configuration, and any JSON-able ``metadata``."""
-    write(path, "generator", model.generator.state_dict(), {"model": vars(model.config), **(metadata or {})})
-
-
-def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]]:
-    """A model ready to paint, on the CPU and in eval mode, and the file's metadata.
-
-    Raises ``CheckpointError`` if the file is no generator checkpoint, is damaged, or its weights are not finite or do not fit
-    the network its configuration describes; ``OSError`` if it cannot be opened.
-    """
-    tensors, metadata = read(path, "generator")
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise CheckpointError(f"{path} has weights that are not finite")
-    try:
-        model = HueNet(ModelConfig(**metadata["model"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} describes no model this version knows: {error}") from error
-    load_module(path, model.generator, tensors)
-    return model.eval(), metadata
 
 
 def load_module(path: str | os.PathLike[str], module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -22,7 +22,7 @@ import huenet
 from huenet.cli import arguments, commands, main
 from huenet.cli.arguments import Mistake, parse
 from huenet.color_transfer import gan
-from huenet.color_transfer.config import DEFAULT, PAPER, SMALL
+from huenet.color_transfer.presets import DEFAULT, PAPER, SMALL
 from tests.huenet.color_transfer.tiny import tiny
 from tests.paths import REPOSITORY
 
@@ -218,7 +218,7 @@ def test_training_started_again_goes_on(folder: Path, tmp_path: Path, capsys: py
 def test_interrupted_training_saves_and_is_130(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, usual_signals: None
 ) -> None:
-    monkeypatch.setattr(gan.Trainer, "painter", interrupted_by(gan.Trainer.painter))
+    monkeypatch.setattr(gan.HueGAN, "model", interrupted_by(gan.HueGAN.model))
     command = ["train", "--data", str(folder), "--out", str(tmp_path), *OPTIONS, "--steps", "4", "--sample-every", "2"]
     assert main(command) == 130
     assert "stopped (SIGINT) after step 2 of 4" in capsys.readouterr().out

@@ -12,15 +12,8 @@ import torch
 
 from huenet.color import color_weights, hsv_to_rgb, rgb_to_hsv
 from huenet.color_transfer.baselines import match_hue
-from huenet.color_transfer.evaluation import (
-    METRICS,
-    draw_pairs,
-    evaluate,
-    hue_emd,
-    hue_histogram,
-    hue_joint_histogram,
-    hue_mutual_information,
-)
+from huenet.color_transfer.evaluation import METRICS, draw_pairs, evaluate
+from huenet.color_transfer.metrics import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 from huenet.data.garden import garden
 
 BINS = 32

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from huenet.color_transfer.baselines import match_hue
-from huenet.color_transfer.figures import COLUMN, PAGE, color_transfer, comparison, joint_histograms, sample_grid, save
+from huenet.color_transfer.figures import color_transfer, comparison, joint_histograms
 from huenet.data.garden import garden
+from huenet.plotting import COLUMN, PAGE, sample_grid, save
 
 
 @pytest.fixture(scope="module")

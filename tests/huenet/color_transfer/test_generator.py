@@ -9,17 +9,13 @@ import pytest
 import torch
 
 from huenet.color import hsv_to_rgb, rgb_to_hsv
-from huenet.color_transfer.config import PRESETS, ModelConfig
-from huenet.color_transfer.generator import (
-    HEADS,
-    Condition,
-    HueDiscriminator,
-    HueNet,
-    PaletteHead,
-    encode_hue,
-    turns_of,
-    unit_vector,
-)
+from huenet.color_transfer.conditioning import Condition
+from huenet.color_transfer.config import ModelConfig
+from huenet.color_transfer.discriminator import HueDiscriminator
+from huenet.color_transfer.heads import HEADS, PaletteHead
+from huenet.color_transfer.hue_encoding import encode_hue, turns_of, unit_vector
+from huenet.color_transfer.model import HueNet
+from huenet.color_transfer.presets import PRESETS
 
 SMALL = ModelConfig(size=32, width=4, discriminator_width=4, condition_bins=8, condition_width=8, knots=5)
 VARIANTS = [

@@ -5,6 +5,7 @@ replaces the checkpoint of STEP."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import os
 import signal
@@ -14,10 +15,12 @@ from typing import Any
 
 import torch
 
-from huenet.color_transfer.config import Config, LossConfig, ModelConfig, RunConfig, TrainConfig
+from huenet.color_transfer.config import Config, LossConfig, ModelConfig, TrainConfig
+from huenet.color_transfer.system import ColorTransfer
 from huenet.data import Photos
 from huenet.data.garden import garden
 from huenet.training import checkpoint
+from huenet.training.config import RunConfig
 from huenet.training.run import TrainingRun
 
 TINY = Config(
@@ -44,9 +47,14 @@ def photos(count: int = 10) -> Photos:
     return dataclasses.replace(garden(count, 36, seed=1), size=32)
 
 
+def begin(config: Config, out: Path, **changes: Any) -> TrainingRun:
+    """A training run that has not made a step yet, with other settings of how it is run."""
+    return TrainingRun(ColorTransfer(config, photos()), out, dataclasses.replace(RUN, **changes))
+
+
 def run(config: Config, out: Path, **changes: Any) -> TrainingRun:
     """A training run, done."""
-    training = TrainingRun(config, photos(), out, dataclasses.replace(RUN, **changes))
+    training = begin(config, out, **changes)
     training.outcome = training.proceed()
     training.close()
     return training
@@ -55,6 +63,19 @@ def run(config: Config, out: Path, **changes: Any) -> TrainingRun:
 def weights(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a training checkpoint."""
     return checkpoint.read(path / "checkpoint.safetensors", "training")[0]
+
+
+def rows(out: Path) -> list[dict[str, str]]:
+    """The metrics of a run's logged steps."""
+    with (out / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    """Two state dictionaries are the same, bit for bit."""
+    assert first.keys() == second.keys()
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    assert not different
 
 
 def _die_replacing(step: int) -> None:

@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 
 from huenet.color_transfer.config import ModelConfig
-from huenet.color_transfer.generator import HueNet
+from huenet.color_transfer.model import HueNet, load_generator, save_generator
 from huenet.training import checkpoint
-from huenet.training.checkpoint import CheckpointError, load_generator, read, save_generator, write
+from huenet.training.checkpoint import CheckpointError, read, write
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
 CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)

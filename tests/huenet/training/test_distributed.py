@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from huenet.color_transfer.system import ColorTransfer
 from huenet.training.distributed import World, find_device, joined
-from huenet.training.run import TrainingRun
 from tests.huenet.color_transfer.tiny import photos, tiny, weights
 from tests.paths import REPOSITORY
 
@@ -80,7 +80,7 @@ def test_two_processes_do_what_one_does_with_the_joint_batch(folder: Path, tmp_p
 
 def test_a_batch_that_cannot_be_shared_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="batch_size"):
-        TrainingRun(tiny(batch_size=3), photos(), tmp_path, world=World(torch.device("cpu"), rank=0, size=2))
+        ColorTransfer(tiny(batch_size=3), photos(), World(torch.device("cpu"), rank=0, size=2))
 
 
 def test_alone_there_is_nothing_to_join(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Settings check themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from huenet.training.config import RunConfig
+from tests.huenet.color_transfer.tiny import run, tiny
+
+
+def test_bad_settings_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="hold out 10"):
+        run(tiny(hold_out=10), tmp_path)
+    with pytest.raises(ValueError, match="size 33, got 32"):
+        run(tiny(size=33), tmp_path)
+    for setting in (
+        dict(steps=0),
+        dict(batch_size=0),
+        dict(learning_rate=0.0),
+        dict(ema=1.0),
+        dict(seed=-1),
+        dict(bins=1),
+        dict(mi_weight=-1.0),
+        dict(bandwidth=0.0),
+        dict(emd_weight=float("nan")),
+    ):
+        with pytest.raises(ValueError, match=next(iter(setting))):
+            tiny(**setting)
+    for setting in (dict(checkpoint_every=0), dict(max_minutes=-1.0)):
+        with pytest.raises(ValueError, match=next(iter(setting))):
+            RunConfig(**setting)
