@@ -22,7 +22,7 @@ def usual_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight flowers as real files, which every process loads itself."""
     path = tmp_path_factory.mktemp("photos")

@@ -16,7 +16,7 @@ from PIL import Image
 from huenet.color_transfer.baselines import match_hue
 from huenet.color_transfer.figures import color_transfer, comparison, joint_histograms
 from huenet.data.garden import garden
-from huenet.plotting import COLUMN, PAGE, sample_grid, save
+from huenet.plotting import COLUMN, PAGE, save
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +67,6 @@ def test_sizes_may_differ_from_square(triple, tmp_path: Path) -> None:
     source, target, output = (image[..., :20, :] for image in triple)
     save(comparison(source, target, output), tmp_path / "wide.png")
     save(color_transfer(source, triple[1], output), tmp_path / "mixed.png")
-    assert sample_grid(source, target, output).size == (2 * 34, 3 * 22)
-
-
-def test_sample_grid(triple) -> None:
-    source, target, output = triple
-    pixels = np.asarray(sample_grid(source, target, output))
-    assert pixels.shape == (3 * 34, 2 * 34, 3)  # 32 pixels and a white edge of one
-    for row, role in enumerate((source, target, output)):
-        for column in range(2):
-            tile = pixels[row * 34 + 1 : row * 34 + 33, column * 34 + 1 : column * 34 + 33]
-            assert np.array_equal(tile, (role[column] * 255).round().byte().permute(1, 2, 0).numpy())
-    strips = sample_grid(*(image.repeat(5, 1, 1, 1)[:5] for image in triple), columns=2)
-    assert strips.size == (2 * 34, 3 * 3 * 34)
-    assert (np.asarray(strips)[-3 * 34 :, 34:] == 255).all()  # the place of the sixth sample is empty
 
 
 def test_pyplot_is_left_alone() -> None:

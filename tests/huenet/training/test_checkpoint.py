@@ -10,13 +10,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from huenet.color_transfer.config import ModelConfig
-from huenet.color_transfer.model import HueNet, load_generator, save_generator
 from huenet.training import checkpoint
 from huenet.training.checkpoint import CheckpointError, read, write
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(3, dtype=torch.int64)}
-CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)
 
 
 def test_tensors_and_metadata_come_back(tmp_path: Path) -> None:
@@ -81,54 +78,19 @@ def test_foreign_files_are_named(tmp_path: Path) -> None:
         read(path, "generator")
     write(path, "training", TENSORS, {})
     with pytest.raises(CheckpointError, match=r"foreign.safetensors is a training checkpoint"):
-        load_generator(path)
+        read(path, "generator")
     with pytest.raises(OSError):
         read(tmp_path / "absent.safetensors", "generator")
     with pytest.raises(OSError):
         read(tmp_path, "generator")
 
 
-def test_generators_come_back_ready_to_paint(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    model = HueNet(CONFIG)
-    image = torch.rand(2, 3, 40, 33)
-    model.train()(image, image.flip(0))  # moves the running statistics of batch normalisation
-    save_generator(tmp_path / "g.safetensors", model, {"step": 7})
-    loaded, metadata = load_generator(tmp_path / "g.safetensors")
-    assert loaded.config == CONFIG and metadata["step"] == 7 and not loaded.training
-    assert torch.equal(loaded(image, image.flip(0)), model.eval()(image, image.flip(0)))
-
-
-def test_another_architecture_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "other.safetensors"
-    state = HueNet(CONFIG).generator.state_dict()
-    config = vars(CONFIG)
-    for tensors, model in (
-        (state, {**config, "width": 4}),
-        (state, {**config, "norm": "none"}),
-        (state, {**config, "heads": 2}),
-        (state, {**config, "size": 3}),
-        (TENSORS, config),
-    ):
-        write(path, "generator", tensors, {"model": model})
-        with pytest.raises(CheckpointError, match=r"other.safetensors"):
-            load_generator(path)
-    write(path, "generator", state, {})
-    with pytest.raises(CheckpointError, match=r"other.safetensors"):
-        load_generator(path)
-
-
-def test_damaged_metadata_and_weights_are_named(tmp_path: Path) -> None:
+def test_damaged_metadata_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bad.safetensors"
     header = {"format": "huenet", "version": "1", "kind": "generator", "model": "{nonsense"}
     safetensors.torch.save_file(TENSORS, path, header)
     with pytest.raises(CheckpointError, match=r"bad.safetensors has damaged metadata"):
         read(path, "generator")
-    model = HueNet(CONFIG)
-    next(model.parameters()).data.fill_(float("nan"))
-    save_generator(path, model)
-    with pytest.raises(CheckpointError, match=r"bad.safetensors has weights that are not finite"):
-        load_generator(path)
 
 
 def test_nothing_is_pickled(tmp_path: Path) -> None:
