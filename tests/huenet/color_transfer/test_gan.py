@@ -11,7 +11,8 @@ import torch
 from huenet.color import rgb_to_hsv
 from huenet.color_transfer import gan
 from huenet.color_transfer.presets import PRESETS
-from tests.huenet.color_transfer.tiny import assert_equal, begin, rows, run, tiny, weights
+from tests.huenet.color_transfer.tiny import begin, run, tiny
+from tests.huenet.training.runs import assert_equal, rows, weights
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ replaces the checkpoint of STEP."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 import signal
@@ -58,24 +57,6 @@ def run(config: Config, out: Path, **changes: Any) -> TrainingRun:
     training.outcome = training.proceed()
     training.close()
     return training
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a training checkpoint."""
-    return checkpoint.read(path / "checkpoint.safetensors", "training")[0]
-
-
-def rows(out: Path) -> list[dict[str, str]]:
-    """The metrics of a run's logged steps."""
-    with (out / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
-    """Two state dictionaries are the same, bit for bit."""
-    assert first.keys() == second.keys()
-    different = [name for name in first if not torch.equal(first[name], second[name])]
-    assert not different
 
 
 def _die_replacing(step: int) -> None:

@@ -15,7 +15,8 @@ import torch
 
 from huenet.color_transfer.system import ColorTransfer
 from huenet.training.distributed import World, find_device, joined
-from tests.huenet.color_transfer.tiny import photos, tiny, weights
+from tests.huenet.color_transfer.tiny import photos, tiny
+from tests.huenet.training.runs import weights
 from tests.paths import REPOSITORY
 
 STEPS = 5

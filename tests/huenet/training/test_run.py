@@ -19,7 +19,8 @@ from huenet.color_transfer import gan
 from huenet.color_transfer.model import load_generator
 from huenet.color_transfer.system import ColorTransfer
 from huenet.training.run import TrainingError, train
-from tests.huenet.color_transfer.tiny import RUN, TINY, assert_equal, photos, rows, run, tiny, weights
+from tests.huenet.color_transfer.tiny import RUN, TINY, photos, run, tiny
+from tests.huenet.training.runs import assert_equal, rows, timeless, weights
 from tests.paths import REPOSITORY
 
 STEPS = TINY.train.steps
@@ -69,8 +70,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(finished: Path, tmp_
         load_generator(tmp_path / "generator.safetensors")[0].state_dict(),
         load_generator(finished / "generator.safetensors")[0].state_dict(),
     )
-    timeless = [[{k: v for k, v in row.items() if k != "images_per_second"} for row in rows(out)] for out in (tmp_path, finished)]
-    assert timeless[0] == timeless[1] and [int(row["step"]) for row in timeless[0]] == list(range(1, STEPS + 1))
+    assert timeless(tmp_path) == timeless(finished) and [int(row["step"]) for row in rows(tmp_path)] == list(range(1, STEPS + 1))
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in events.Scalars("emd")] == list(range(1, STEPS + 1))
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from huenet.training.run import TrainingRun
-from tests.huenet.color_transfer.tiny import begin, rows, run, tiny
+from tests.huenet.color_transfer.tiny import begin, run, tiny
+from tests.huenet.training.runs import rows
 
 
 def test_time_is_up(tmp_path: Path) -> None:
