@@ -4,8 +4,6 @@ Figures are matplotlib's, 3.3 inches wide (a column of a two-column paper) or 6.
 any thread without a display.
 """
 
-from __future__ import annotations
-
 import os
 
 import torch

@@ -4,8 +4,6 @@ A command is a file with a dataclass: its docstring is the help, its fields are 
 returns the exit code. What takes seconds to import, torch above all, is imported there: `huenet --help` answers at once.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import sys

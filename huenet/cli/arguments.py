@@ -1,7 +1,5 @@
 """From arguments to a command with all its options, or to a `Mistake` that says what is wrong with them."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import difflib

@@ -1,7 +1,5 @@
 """`huenet demo`."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`huenet experiment`."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import json

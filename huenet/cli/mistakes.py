@@ -1,7 +1,5 @@
 """What only the user can put right, and how it is told."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import tempfile

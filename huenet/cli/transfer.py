@@ -1,7 +1,5 @@
 """`huenet transfer`."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

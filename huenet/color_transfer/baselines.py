@@ -4,8 +4,6 @@ Both take RGB in [0, 1], one picture (3, H, W) or a batch (B, 3, H, W), source a
 and return what the source is: same shape, dtype and device.
 """
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
@@ -21,12 +19,12 @@ _CONSTANT = 1e-6  # a Lab channel (about 100 wide) that deviates less has no con
 def reinhard(source: Tensor, target: Tensor) -> Tensor:
     """The source with the target's mean and standard deviation in every channel of CIELAB (D65).
 
-    Colours outside RGB's gamut are clipped. Reinhard, Ashikhmin, Gooch and Shirley, "Color transfer between
-    images", 2001, whose l-alpha-beta is replaced by CIELAB, as most implementations do. A channel in which
-    the source is constant is only shifted.
+    Colours outside RGB's gamut are clipped. Reinhard, Ashikhmin, Gooch and Shirley, "Color transfer between images", 2001, whose
+    l-alpha-beta is replaced by CIELAB, as most implementations do. A channel in which the source is constant is only shifted.
     """
     _check(source, target)
-    lab, model = (skimage_color.rgb2lab(_to_numpy(image), channel_axis=-3) for image in (source, target))
+    pixels = (image.detach().cpu().double().numpy() for image in (source, target))
+    lab, model = (skimage_color.rgb2lab(image, channel_axis=-3) for image in pixels)
     (mean, deviation), (wanted_mean, wanted_deviation) = (
         (image.mean(axis=(-2, -1), keepdims=True), image.std(axis=(-2, -1), keepdims=True)) for image in (lab, model)
     )
@@ -41,11 +39,10 @@ def reinhard(source: Tensor, target: Tensor) -> Tensor:
 def match_hue(source: Tensor, target: Tensor) -> Tensor:
     """The source with its hues mapped so that their histogram becomes the target's.
 
-    Saturation and value are kept. Pixels count by saturation * value. The map is the monotone one between the
-    two cumulative distributions, from where both circles are cut: at the hue where their difference has its
-    median, which turns the hues least in total (Rabin, Delon and Gousseau, "Transportation distances on the
-    circle", 2011). Pixels of one hue stay of one hue. Where either picture is grey throughout there is
-    nothing to match, and the source is returned.
+    Saturation and value are kept. Pixels count by saturation * value. The map is the monotone one between the two cumulative
+    distributions, from where both circles are cut: at the hue where their difference has its median, which turns the hues least in
+    total (Rabin, Delon and Gousseau, "Transportation distances on the circle", 2011). Pixels of one hue stay of one hue. Where
+    either picture is grey throughout there is nothing to match, and the source is returned.
     """
     _check(source, target)
     source_hsv, target_hsv = (rgb_to_hsv(image.detach().cpu().double()) for image in (source, target))
@@ -100,7 +97,3 @@ def _check(source: Tensor, target: Tensor) -> None:
             )
     if source.shape[:-3] != target.shape[:-3]:
         raise ValueError(f"source and target must be as many, got {tuple(source.shape)} and {tuple(target.shape)}")
-
-
-def _to_numpy(image: Tensor) -> np.ndarray:
-    return image.detach().cpu().double().numpy()

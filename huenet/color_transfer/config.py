@@ -4,8 +4,6 @@ As in `huenet.training.config`: cheap to import, shown by ``--help``, and each c
 does not state is a setting here.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from typing import Literal

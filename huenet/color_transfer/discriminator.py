@@ -1,13 +1,11 @@
 """Hue-Net's discriminator."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 
+from ..color import encode_hue
 from ..networks import PatchDiscriminator
 from .config import ModelConfig
-from .hue_encoding import encode_hue
 
 
 class HueDiscriminator(nn.Module):

@@ -6,8 +6,6 @@
 It has the `metrics` of the evaluated model and of the classical `baselines`.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -69,11 +67,7 @@ class Evaluation:
             information = [row["without_mi"]["mi_source_output"] for row in self.pairs[:_EXAMPLES]]
             information.append(self.means("without_mi")["mi_source_output"])
             rows = [[*row, f"{number:.3f}"] for row, number in zip(rows, information)]
-        titles = {
-            "without_mi": "Hue-Net without L_MI",
-            "reinhard": "Reinhard (Lab)",
-            "matching": "hue histogram matching",
-        }
+        titles = {"without_mi": "Hue-Net without L_MI", "reinhard": "Reinhard (Lab)", "matching": "hue histogram matching"}
         methods = [["Hue-Net", *_format(self.means())]]
         methods += [[titles[method], *_format(self.means(method))] for method in self.others]
         return "\n".join(
@@ -110,10 +104,9 @@ def evaluate(
 ) -> Evaluation:
     """Table 1 of `paint`, of the two classical baselines and, where given, of a model trained without L_MI.
 
-    `paint` takes sources and targets, float RGB (B, 3, S, S) in [0, 1] on the photos' device with S =
-    `photos.size`, and returns outputs like the sources. The pairs are those of `draw_pairs`. Raises
-    ValueError for fewer than two photos, `pairs` below 1, and an output of another shape, not finite or
-    outside [0, 1].
+    `paint` takes sources and targets, float RGB (B, 3, S, S) in [0, 1] on the photos' device with S = `photos.size`, and returns
+    outputs like the sources. The pairs are those of `draw_pairs`. Raises ValueError for fewer than two photos, `pairs` below 1, and
+    an output of another shape, not finite or outside [0, 1].
     """
     drawn = draw_pairs(len(photos), pairs, seed)
     methods = {"output": paint, "reinhard": reinhard, "matching": match_hue}
@@ -163,11 +156,7 @@ def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[i
         "mi_source_target": hue_mutual_information(source, target, bins).tolist(),
     }
     rows = [
-        {
-            "source": photos.names[i],
-            "target": photos.names[j],
-            **{name: values[n] for name, values in between.items()},
-        }
+        {"source": photos.names[i], "target": photos.names[j], **{name: values[n] for name, values in between.items()}}
         for n, (i, j) in enumerate(batch)
     ]
     for method, paint in methods.items():

@@ -5,8 +5,6 @@
 All take RGB in [0, 1] as (3, H, W) or (B, 3, H, W) on any device, and return matplotlib figures.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -26,9 +24,8 @@ _VIVID = 0.25  # a pixel of this saturation * value, or more, shows its hue in f
 def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 256) -> Figure:
     """Figure 2: source, target and output, below them their hue channels and hue histograms.
 
-    A batch is stacked, three rows for each example. Hue channels fade to white where a pixel has little
-    colour, and such pixels count little in the histograms. Above the histograms stands the circular EMD (RMS)
-    to the target's.
+    A batch is stacked, three rows for each example. Hue channels fade to white where a pixel has little colour, and such pixels
+    count little in the histograms. Above the histograms stands the circular EMD (RMS) to the target's.
     """
     columns = {"source": as_batch(source), "target": as_batch(target), "output": as_batch(output)}
     examples = len(columns["source"])
@@ -44,7 +41,8 @@ def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 2
             _draw_hue_histogram(histogram_axis, histograms[title].numpy(), top)
             if title != "target":
                 distance = hue_emd(columns["target"][index, None], images[index, None], bins).item()
-                _note(histogram_axis, f"EMD {distance:.3f}")
+                place = {"transform": histogram_axis.transAxes, "ha": "right", "va": "top"}
+                histogram_axis.text(0.98, 0.96, f"EMD {distance:.3f}", fontsize=SMALL, **place)
         for axis, label in zip(axes[:, 0], ("image", "hue channel", "hue histogram")):
             axis.set_ylabel(label, fontsize=SMALL)
     return figure
@@ -78,9 +76,8 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
 
 
 def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tensor | None = None) -> Figure:
-    """Figure 6: source, target and Hue-Net's output beside the output of a model trained without the mutual
-    information (where given), Reinhard's and hue histogram matching's; one row for each picture of the
-    batch."""
+    """Figure 6: source, target and Hue-Net's output beside the output of a model trained without the mutual information (where
+    given), Reinhard's and hue histogram matching's; one row for each picture of the batch."""
     source, target = as_batch(source), as_batch(target)
     columns = {"source": source, "target": target, "Hue-Net": as_batch(output)}
     if without_mi is not None:
@@ -139,10 +136,6 @@ def _hue_bar(axis: Axes, along: str, label: str | None = None) -> None:
         strip.set_ylabel(label or "", fontsize=SMALL, labelpad=2)
     strip.set(xticks=[], yticks=[])
     strip.spines[:].set_visible(False)
-
-
-def _note(axis: Axes, text: str) -> None:
-    axis.text(0.98, 0.96, text, transform=axis.transAxes, fontsize=SMALL, ha="right", va="top")
 
 
 def _thin(axis: Axes) -> None:

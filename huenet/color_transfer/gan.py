@@ -1,7 +1,5 @@
 """How Hue-Net learns: its generator and discriminator, their loss, and one step of both."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

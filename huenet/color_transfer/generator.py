@@ -1,15 +1,39 @@
-"""Hue-Net's generator: a U-Net whose raw output a head turns into the output's hue."""
+"""Hue-Net's generator: a U-Net whose raw output a head turns into the output's hue.
 
-from __future__ import annotations
+A new conditioning is a module that returns a `Condition` (or more), which `HueGenerator` builds as `self.condition` and hands to
+the U-Net's FiLM layers and to the head.
+"""
 
 import torch
 from torch import Tensor, nn
 
+from ..color import color_weights, encode_hue
+from ..kernels import Bins, soft_histogram
 from ..networks import UNet
-from .conditioning import Condition, HueHistograms
 from .config import ModelConfig
-from .heads import HEADS
-from .hue_encoding import encode_hue
+from .heads import HEADS, Condition
+
+
+class HueHistograms(nn.Module):
+    """The target's and the source's hue histograms, and a small network that reads them."""
+
+    HIDDEN = 256
+    BANDWIDTH = 0.8  # wider than the losses': what a network reads should change smoothly with the hues
+
+    def __init__(self, bins: int, width: int) -> None:
+        super().__init__()
+        self.bins = Bins(bins, bandwidth=self.BANDWIDTH, boundary="circular")
+        self.layers = nn.Sequential(nn.Linear(2 * bins, self.HIDDEN), nn.ReLU(), nn.Linear(self.HIDDEN, width), nn.ReLU())
+
+    def forward(self, source_hsv: Tensor, target_hsv: Tensor) -> Condition:
+        """HSV images (B, 3, H, W) and (B, 3, H', W')."""
+        source, target = (
+            soft_histogram(hsv[:, 0].flatten(1), self.bins, weights=color_weights(hsv).flatten(1))
+            for hsv in (source_hsv, target_hsv)
+        )
+        # A flat histogram becomes all ones; the root lets rare hues be seen beside the frequent ones.
+        seen = (torch.cat([source, target], dim=-1) * self.bins.count).sqrt()
+        return Condition(self.layers(seen).to(target.dtype), target)
 
 
 class HueGenerator(nn.Module):

@@ -6,19 +6,25 @@ by predicting the fields at the size the model was trained for, enlarging them, 
 A new head is a subclass of `Head` in `HEADS` and a name in `ModelConfig.head`.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..color import wrap_hue
-from .conditioning import Condition
+from ..color import SHORTEST, turns_of, unit_vector, wrap_hue
 from .config import ModelConfig
-from .hue_encoding import SHORTEST, turns_of, unit_vector
+
+
+class Condition(NamedTuple):
+    """What there is to paint with: both hue histograms as the generator reads them."""
+
+    embedding: Tensor
+    """(B, condition_width), of the target's and the source's histogram."""
+    histogram: Tensor
+    """(B, condition_bins), the target's hue histogram, of sum 1; all zero if it has no colour."""
 
 
 class Head(nn.Module, ABC):

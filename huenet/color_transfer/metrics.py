@@ -4,8 +4,6 @@ Hues are counted in hard bins. A grey pixel has no hue: pixels vote by saturatio
 on the size of the pictures (fewer pixels share more bins by chance), so quote the size with every number.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

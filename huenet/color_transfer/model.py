@@ -7,8 +7,6 @@
 A large photo is painted by predicting at the size the model was trained for (see `heads`).
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from typing import Any

@@ -1,12 +1,10 @@
 """Painting photos with a trained model: in Python, and files."""
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -29,7 +27,7 @@ class Painter:
         self.metadata = metadata or {}
 
     @classmethod
-    def load(cls, checkpoint: str | os.PathLike[str], device: str = "cpu") -> Painter:
+    def load(cls, checkpoint: str | os.PathLike[str], device: str = "cpu") -> Self:
         """From a ``generator.safetensors``. Raises `CheckpointError` naming the file, ``OSError`` if it cannot be opened."""
         model, metadata = load_generator(checkpoint)
         return cls(model, device, metadata)

@@ -1,7 +1,5 @@
 """Settings to start from: the paper's, and those that gave the best pictures."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from .config import Config, LossConfig, ModelConfig, TrainConfig

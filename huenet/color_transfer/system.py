@@ -1,7 +1,5 @@
 """Hue-Net as a system that `huenet.training` trains: photos in, generator.safetensors out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +37,9 @@ class ColorTransfer:
         self.stream = PairStream(
             trained_on.to(world.device), train.batch_size, train.seed, train.flips, train.crop, world.rank, world.size
         )
-        self.samples = _sample_pairs(held_out if len(held_out) > 1 else trained_on)
+        shown = held_out if len(held_out) > 1 else trained_on
+        first = range(min(SAMPLES, len(shown)))  # as sources; the target of each is its successor
+        self.samples = shown.pictures(first), shown.pictures([(index + 1) % len(shown) for index in first])
         self.data = {"trained_on": trained_on.names, "held_out": held_out.names, "pixels": photos.digest()}
         self.gan = HueGAN(config, world)
 
@@ -64,9 +64,3 @@ class ColorTransfer:
     def export(self, path: Path, metadata: Mapping[str, Any]) -> None:
         """Write what `huenet transfer` and `huenet evaluate` take."""
         save_generator(path, self.gan.model(), metadata)
-
-
-def _sample_pairs(photos: Photos) -> tuple[Tensor, Tensor]:
-    """Sources and targets of the sample pictures: the first few photos, each with its successor."""
-    count = min(SAMPLES, len(photos))
-    return photos.pictures(range(count)), photos.pictures([(index + 1) % len(photos) for index in range(count)])

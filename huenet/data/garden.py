@@ -1,13 +1,10 @@
 """A procedural flower garden: pictures for `huenet demo` and the tests, free of anyone's copyright.
 
-Every picture is a close-up: blossoms of one kind, on stems between leaves, before an out-of-focus background.
-Kind, petal count and shape, slant, hues, light and place are drawn from the seed and the picture's index.
-Lengths and places are in units of the picture's side. A petal has coordinates of its own, `along` its axis (0
-at the flower's centre, 1 at its tip) and `across` it, and all petals of half a ring are painted at once:
-every pixel belongs to the nearest of them.
+Every picture is a close-up: blossoms of one kind, on stems between leaves, before an out-of-focus background. Kind, petal count and
+shape, slant, hues, light and place are drawn from the seed and the picture's index. Lengths and places are in units of the
+picture's side. A petal has coordinates of its own, `along` its axis (0 at the flower's centre, 1 at its tip) and `across` it, and
+all petals of half a ring are painted at once: every pixel belongs to the nearest of them.
 """
-
-from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
@@ -188,14 +185,7 @@ def _stem_and_leaves(canvas: np.ndarray, center: np.ndarray, radius: float, pale
         _leaf(canvas, root, angle, radius * rng.uniform(1.0, 1.6), palette.leaf * rng.uniform(0.65, 1.2), rng)
 
 
-def _leaf(
-    canvas: np.ndarray,
-    root: np.ndarray,
-    angle: float,
-    length: float,
-    color: np.ndarray,
-    rng: np.random.Generator,
-) -> None:
+def _leaf(canvas: np.ndarray, root: np.ndarray, angle: float, length: float, color: np.ndarray, rng: np.random.Generator) -> None:
     pixels, x, y = _window(canvas, root, length)
     along = (x * np.cos(angle) + y * np.sin(angle)) / length
     across = (y * np.cos(angle) - x * np.sin(angle)) / length + rng.uniform(-0.2, 0.2) * along * along
@@ -209,12 +199,7 @@ def _leaf(
 
 
 def _blossom(
-    canvas: np.ndarray,
-    center: np.ndarray,
-    radius: float,
-    kind: _Kind,
-    palette: _Palette,
-    rng: np.random.Generator,
+    canvas: np.ndarray, center: np.ndarray, radius: float, kind: _Kind, palette: _Palette, rng: np.random.Generator
 ) -> None:
     view = _slanted_view(canvas, center, radius, rng)
     _blend(view.pixels, np.zeros(3), 0.3 * _ramp(0.9 - view.distance, 0.5))  # its shadow on what lies behind
@@ -236,12 +221,7 @@ def _blossom(
 
 
 def _half_ring(
-    view: _View,
-    axes: np.ndarray,
-    lengths: np.ndarray,
-    brightness: np.ndarray,
-    petal: _Petal,
-    palette: _Palette,
+    view: _View, axes: np.ndarray, lengths: np.ndarray, brightness: np.ndarray, petal: _Petal, palette: _Palette
 ) -> None:
     """Petals along the angles `axes`, each with its length and brightness."""
     steps = 512

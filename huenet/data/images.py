@@ -1,7 +1,5 @@
 """Image files: which a folder has, and each as an upright uint8 RGB tensor, whatever its format and mode."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -16,8 +14,7 @@ SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     """Entries of `folder` with an image's suffix in either case, sorted by name so that seeds mean something.
 
-    Subfolders are not searched, hidden names are left out. Raises ValueError where `folder` is no readable
-    folder.
+    Subfolders are not searched, hidden names are left out. Raises ValueError where `folder` is no readable folder.
     """
     try:
         entries = sorted(Path(folder).iterdir(), key=lambda entry: entry.name)
@@ -29,10 +26,9 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
 def load_image(path: str | os.PathLike[str], at_least: int | None = None) -> Tensor:
     """The image in a file as uint8 RGB (3, H, W), upright (EXIF), of any mode that Pillow decodes.
 
-    Transparency is composited on white; 16-bit values keep their upper byte, rounded; of an animation the
-    first frame is taken. `at_least` lets a JPEG be decoded at a half, quarter or eighth of its size (much
-    faster) as long as both sides keep that many pixels. Raises ValueError, naming the file and the reason,
-    where it cannot be read.
+    Transparency is composited on white; 16-bit values keep their upper byte, rounded; of an animation the first frame is taken.
+    `at_least` lets a JPEG be decoded at a half, quarter or eighth of its size (much faster) as long as both sides keep that many
+    pixels. Raises ValueError, naming the file and the reason, where it cannot be read.
     """
     try:
         with Image.open(path) as image:
@@ -45,8 +41,7 @@ def load_image(path: str | os.PathLike[str], at_least: int | None = None) -> Ten
 
 
 def image_to_tensor(image: Image.Image) -> Tensor:
-    """A PIL image as uint8 RGB (3, H, W), converted as by `load_image`. Raises whatever Pillow does on a
-    damaged one."""
+    """A PIL image as uint8 RGB (3, H, W), converted as by `load_image`. Raises whatever Pillow does on a damaged one."""
     return _to_tensor(_to_rgb(ImageOps.exif_transpose(image)))
 
 

@@ -1,7 +1,5 @@
 """Endless seeded pairs of a source and a target."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np
@@ -14,11 +12,10 @@ from .photos import Photos, seeded_generator
 class PairStream:
     """Endless batches of (source, target), a function of the seed and the step alone.
 
-    Epoch e is a permutation of the photos as sources and one as targets, drawn with (seed, e). Batches cut
-    the concatenation of all epochs, so a set smaller than a batch works and nothing is dropped. Where there
-    are two photos or more, none is paired with itself, and every other pair is equally likely. Flips and
-    crops are drawn with (seed, e) for every photo and role, so they do not depend on the batch size or on the
-    number of processes.
+    Epoch e is a permutation of the photos as sources and one as targets, drawn with (seed, e). Batches cut the concatenation of all
+    epochs, so a set smaller than a batch works and nothing is dropped. Where there are two photos or more, none is paired with
+    itself, and every other pair is equally likely. Flips and crops are drawn with (seed, e) for every photo and role, so they do
+    not depend on the batch size or on the number of processes.
 
     Args:
         photos: the photos, on the device where the batches are wanted.
@@ -31,14 +28,7 @@ class PairStream:
     """
 
     def __init__(
-        self,
-        photos: Photos,
-        batch_size: int,
-        seed: int,
-        flips: bool = True,
-        crop: bool = True,
-        rank: int = 0,
-        world_size: int = 1,
+        self, photos: Photos, batch_size: int, seed: int, flips: bool = True, crop: bool = True, rank: int = 0, world_size: int = 1
     ) -> None:
         if len(photos) < 1:
             raise ValueError("photos must not be empty")

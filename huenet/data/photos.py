@@ -1,7 +1,5 @@
 """A folder of photographs as squares of uint8 in memory, and some of them held out."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 import os
@@ -10,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -48,11 +47,11 @@ class Photos:
     def __len__(self) -> int:
         return len(self.names)
 
-    def to(self, device: torch.device | str) -> Photos:
+    def to(self, device: torch.device | str) -> Self:
         """The same photos with the images on `device`."""
         return replace(self, images=self.images.to(device))
 
-    def subset(self, indices: Sequence[int]) -> Photos:
+    def subset(self, indices: Sequence[int]) -> Self:
         """The photos at `indices`, in that order."""
         chosen = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
         return replace(self, images=self.images[chosen], names=tuple(self.names[index] for index in indices))
@@ -72,9 +71,8 @@ class Photos:
 def load_folder(folder: str | os.PathLike[str], size: int, minimum: int = 2, margin: bool = True) -> Photos:
     """Every image of `folder` (see `find_images`) decoded once, fitted to a square and kept as uint8.
 
-    The square's side is `size`, or with `margin` 286/256 of it (as pix2pix), so that random crops have room.
-    A file that cannot be read is skipped with a warning that names it. Raises ValueError where fewer than
-    `minimum` images are usable.
+    The square's side is `size`, or with `margin` 286/256 of it (as pix2pix), so that random crops have room. A file that cannot be
+    read is skipped with a warning that names it. Raises ValueError where fewer than `minimum` images are usable.
     """
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")

@@ -6,8 +6,6 @@ case: no patch is quite what it was, while after whole pixels most are still the
 unrelated photos: 1 is "another picture altogether".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

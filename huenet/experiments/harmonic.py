@@ -6,8 +6,6 @@ little energy wherever it lies, so every energy is divided by what the same map 
 and map are unrelated: 1 is no better than chance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -7,8 +7,6 @@ map moved by some pixels, the maps of other places, and its own map with the pix
 map in place scores highest. Two settings are compared: the published code's, and Gaussians as wide as their distance.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +22,7 @@ from .pairs import load_pairs
 
 SIDE = 128
 SHIFTS = (0, 1, 2, 4, 8, 16, 32)
-SETTINGS: dict[str, dict[str, float]] = {
-    "published": {"sign": 1},
-    "narrow": {"sigma": 0.25, "ridge": 0.01},
-}
+SETTINGS: dict[str, dict[str, float]] = {"published": {"sign": 1}, "narrow": {"sigma": 0.25, "ridge": 0.01}}
 _LABELS = {"published": "as published", "narrow": r"Gaussian, $\sigma = 0.25$"}
 _COLORS = {"published": "tab:gray", "narrow": "tab:blue"}
 

@@ -1,12 +1,11 @@
 """Losses as modules on images (B, C, H, W), for anyone's training loop.
 
-`hue` has Hue-Net's, `adversarial` the GAN's, `structure` SCC's, `contextual` the contextual loss, `harmonic` HarmonicGAN's.
+`hue` has Hue-Net's, `structure` SCC's, `contextual` the contextual loss, `harmonic` HarmonicGAN's.
 """
 
-from .adversarial import AdversarialLoss
 from .contextual import ContextualLoss, Patches, VGG19Features
 from .harmonic import HarmonicLoss
-from .hue import CircularEMDLoss, HueNetLoss, LossParts, MutualInformationLoss, SmoothnessLoss
+from .hue import AdversarialLoss, CircularEMDLoss, HueNetLoss, LossParts, MutualInformationLoss, SmoothnessLoss
 from .structure import StructureConsistencyLoss
 
 __all__ = [

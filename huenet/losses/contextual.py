@@ -8,8 +8,6 @@ Images are (B, C, H, W); target and output may differ in size, and need not be a
 target is found somewhere in the output. Half precision is computed in float32, under autocast too; float64 stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -20,7 +18,6 @@ from torch.nn import functional as F
 from ..kernels import contextual_similarity
 from ..kernels.contextual import check_options
 from ..kernels.reference_contextual import directions
-from .precision import at_least_float32, full_precision
 
 FeatureMaps = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -88,7 +85,7 @@ class ContextualLoss(nn.Module):
         for name, found in (("output", output), ("target", target)):
             if found.dim() != 4:
                 raise ValueError(f"features must give maps (B, C, h, w), got {tuple(found.shape)} for the {name}")
-        with full_precision(output):
+        with torch.autocast(output.device.type, enabled=False):
             x, y = _points(output), _points(target)
             distance = self.distance
             if self.spatial_weight:
@@ -235,7 +232,8 @@ def _named(maps: FeatureMaps) -> dict[str, Tensor]:
 
 def _points(found: Tensor) -> Tensor:
     """(B, C, h, w) -> (B, h * w, C), at least float32."""
-    return at_least_float32(found.flatten(2).mT)
+    points = found.flatten(2).mT
+    return points if points.dtype in (torch.float32, torch.float64) else points.float()
 
 
 def _positions(points: Tensor, size: Sequence[int]) -> Tensor:

@@ -11,17 +11,14 @@ are compared channel by channel and averaged. Every loss is the mean over the ba
 float32, under autocast too; float64 stays.
 """
 
-from __future__ import annotations
-
 import math
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..kernels import Bins, histogram_emd, mutual_information, soft_histogram
-from .adversarial import AdversarialLoss
-from .precision import at_least_float32, full_precision
 
 EmdScale = Literal["rms", "raw"]
 MiForm = Literal["relative", "conditional", "information", "normalized"]
@@ -33,7 +30,9 @@ def _pixels(name: str, image: Tensor, channels: int | None = None) -> Tensor:
         raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
     if channels is not None and image.shape[1] not in (1, channels):
         raise ValueError(f"{name} must have 1 or {channels} channels, got {tuple(image.shape)}")
-    pixels = at_least_float32(image).flatten(2)
+    if image.dtype in (torch.float16, torch.bfloat16):
+        image = image.float()
+    pixels = image.flatten(2)
     return pixels if channels is None else pixels.expand(-1, channels, -1)
 
 
@@ -43,6 +42,11 @@ def _optional_pixels(name: str, weights: Tensor | None, image: Tensor) -> Tensor
     if weights.ndim == 4 and (weights.shape[0], *weights.shape[2:]) != (image.shape[0], *image.shape[2:]):
         raise ValueError(f"{name} must match its image {tuple(image.shape)}, got {tuple(weights.shape)}")
     return _pixels(name, weights, image.shape[1]).to(_pixels("image", image).dtype)
+
+
+def _full_precision(image: Tensor) -> torch.autocast:
+    """Context in which autocast, where there is one, does not touch what is computed."""
+    return torch.autocast(image.device.type, enabled=False)
 
 
 class CircularEMDLoss(nn.Module):
@@ -77,7 +81,7 @@ class CircularEMDLoss(nn.Module):
         if (target_hue is None) == (target_histogram is None):
             raise ValueError("give either target_hue or target_histogram")
         q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
-        with full_precision(output_hue):
+        with _full_precision(output_hue):
             pixels, votes = _pixels("output_hue", output_hue), _optional_pixels("output_weights", output_weights, output_hue)
             p_shape = (*pixels.shape[:2], self.bins.count)
             if p_shape != q.shape:
@@ -95,7 +99,7 @@ class CircularEMDLoss(nn.Module):
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
-        with full_precision(hue):
+        with _full_precision(hue):
             votes = _optional_pixels("weights", weights, hue)
             return soft_histogram(_pixels("hue", hue), self.bins, weights=votes, backend=self.backend)
 
@@ -103,9 +107,8 @@ class CircularEMDLoss(nn.Module):
 class MutualInformationLoss(nn.Module):
     """How little the output tells about the source (Eq. 16-18, 27), whatever the colours.
 
-    ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I,
-    "normalized" 1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` and ``backend`` as
-    for `CircularEMDLoss`.
+    ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I, "normalized"
+    1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` and ``backend`` as for `CircularEMDLoss`.
     """
 
     def __init__(self, bins: int | Bins = 256, form: MiForm = "relative", backend: str | None = None) -> None:
@@ -121,7 +124,7 @@ class MutualInformationLoss(nn.Module):
             raise ValueError(
                 f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
             )
-        with full_precision(output_hue):
+        with _full_precision(output_hue):
             output, source = _pixels("output_hue", output_hue), _pixels("source_hue", source_hue)
             shared = torch.promote_types(output.dtype, source.dtype)
             votes = _optional_pixels("weights", weights, output_hue)
@@ -145,6 +148,22 @@ class MutualInformationLoss(nn.Module):
             return loss.mean()
 
 
+class AdversarialLoss(nn.Module):
+    """Non-saturating cross entropy on a discriminator's logits of any shape, averaged over patches."""
+
+    def forward(self, fake_logits: Tensor) -> Tensor:
+        """The generator's part, -log D(fake) (Eq. 28) -> scalar."""
+        return F.softplus(-_at_least_float32(fake_logits)).mean()
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """The discriminator's part, -log D(real) - log(1 - D(fake)) (Eq. 29) -> scalar."""
+        return F.softplus(-_at_least_float32(real_logits)).mean() + F.softplus(_at_least_float32(fake_logits)).mean()
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
 class SmoothnessLoss(nn.Module):
     """How much neighbouring pixels' hues turn by different angles: mean squared difference of the rotations as unit vectors.
 
@@ -158,7 +177,7 @@ class SmoothnessLoss(nn.Module):
             raise ValueError(
                 f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
             )
-        angle = 2 * math.pi * (at_least_float32(output_hue) - at_least_float32(source_hue))
+        angle = 2 * math.pi * (_at_least_float32(output_hue) - _at_least_float32(source_hue))
         x, y = angle.cos(), angle.sin()
         votes = torch.ones_like(x) if weights is None else weights.expand_as(x)
         loss = x.new_zeros(())
@@ -237,23 +256,14 @@ class HueNetLoss(nn.Module):
         self.smoothness = SmoothnessLoss()
 
     @classmethod
-    def from_config(cls, config: HueNetLossConfig, backend: str | None = None) -> HueNetLoss:
+    def from_config(cls, config: HueNetLossConfig, backend: str | None = None) -> Self:
         """The loss that ``config`` describes."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
             for count in (config.bins, config.mi_bins or config.bins)
         )
-        return cls(
-            bins,
-            mi_bins=mi_bins,
-            emd_weight=config.emd_weight,
-            mi_weight=config.mi_weight,
-            adversarial_weight=config.adversarial_weight,
-            smoothness_weight=config.smoothness_weight,
-            emd_scale=config.emd_scale,
-            mi_form=config.mi_form,
-            backend=backend,
-        )
+        weights = {f"{part}_weight": getattr(config, f"{part}_weight") for part in LossParts._fields[1:]}
+        return cls(bins, mi_bins=mi_bins, **weights, emd_scale=config.emd_scale, mi_form=config.mi_form, backend=backend)
 
     def forward(
         self,

@@ -4,8 +4,6 @@ No convolution that a normalisation follows has a bias: the normalisation remove
 would be blown up by Adam.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 from torch import Tensor, nn

@@ -1,7 +1,5 @@
 """The PatchGAN discriminator of pix2pix (Isola et al. 2017)."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from .blocks import WIDEST, Norm, init_weights, make_norm

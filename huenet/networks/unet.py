@@ -1,7 +1,5 @@
 """The U-Net of pix2pix (Isola et al. 2017), on images of any size its halvings leave at least one pixel of, square or not."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

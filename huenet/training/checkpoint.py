@@ -4,8 +4,6 @@ A file of kind "generator" holds what painting needs, one of kind "training" a w
 or the new one, complete, whenever the writer is killed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

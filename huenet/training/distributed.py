@@ -3,8 +3,6 @@
 torchrun --nproc-per-node 8 -m huenet train --data photos --out run
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Training metrics as `metrics.csv` and for TensorBoard, with no step twice however often a run is killed and resumed."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Mapping, Sequence

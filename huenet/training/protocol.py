@@ -1,7 +1,5 @@
 """What the training loop asks of whatever it trains."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol

@@ -1,7 +1,5 @@
 """Whether a checkpoint belongs to the run that would go on from it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

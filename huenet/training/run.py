@@ -9,8 +9,6 @@ Everything random in step s, the batch included, is a function of (seed, s, rank
 no position in the epoch beyond the number of the step.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

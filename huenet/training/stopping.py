@@ -1,7 +1,5 @@
 """What ends a run before its last step: Ctrl-C, SIGTERM, or its time limit."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

@@ -1,7 +1,5 @@
 """Networks and what trains them: optimisers, schedule, running averages, mixed precision, several processes, and their state."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +41,8 @@ class TrainedNetworks:
         averages: Mapping[str, str],
     ) -> None:
         self.rates, self.settings, self.world = rates, settings, world
-        self.dtype, self.half = _arithmetic(settings.precision, world.device)
+        self.dtype = torch.float64 if settings.precision == "float64" else torch.float32
+        self.half = settings.precision == "bfloat16" or (settings.precision == "auto" and world.device.type == "cuda")
         self.networks = {name: self._place(network) for name, network in networks.items()}
         self.average_names = averages if settings.ema else {}
         self.averages = {
@@ -121,10 +120,3 @@ class TrainedNetworks:
 def step_seed(*key: int) -> int:
     """A seed for torch that is a function of the key: the run's seed, the step, and the rank where ranks should differ."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-
-
-def _arithmetic(precision: str, device: torch.device) -> tuple[torch.dtype, bool]:
-    """The weights' dtype, and whether the networks compute in bfloat16."""
-    if precision == "float64":
-        return torch.float64, False
-    return torch.float32, precision == "bfloat16" or (precision == "auto" and device.type == "cuda")

@@ -47,3 +47,14 @@ def test_sizes_from_32_up_work_in_both_networks(size: int) -> None:
     image = rgb_to_hsv(images(1, 3, size, size))
     assert HueNet(config).generator(image, image).shape == (1, 1, size, size)
     assert HueDiscriminator(config)(image)[0].shape[1] == 1
+
+
+def test_conditioning_on_histograms_reacts_to_the_targets_colours_alone() -> None:
+    torch.manual_seed(0)
+    model = HueNet(SMALL).generator
+    source, target = rgb_to_hsv(images(1, 3, 32, 32)), rgb_to_hsv(images(1, 3, 32, 32, seed=1))
+    shuffled = target.flatten(2)[:, :, torch.randperm(32 * 32, generator=torch.Generator().manual_seed(3))].view_as(target)
+    condition, same, other = (model.condition(source, image).embedding for image in (target, shuffled, source))
+    # Sums of 1,024 float32 shares in another order: each of relative error 1,024 * 2**-24 at worst.
+    assert torch.allclose(condition, same, atol=1e-4)
+    assert not torch.allclose(condition, other, atol=1e-3)

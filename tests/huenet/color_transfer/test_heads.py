@@ -8,9 +8,8 @@ import math
 import pytest
 import torch
 
-from huenet.color_transfer.conditioning import Condition
-from huenet.color_transfer.heads import PaletteHead
-from huenet.color_transfer.hue_encoding import unit_vector
+from huenet.color import unit_vector
+from huenet.color_transfer.heads import Condition, PaletteHead
 from tests.huenet.color_transfer.small import SMALL, images
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from huenet.color import hsv_to_rgb, rgb_to_hsv
+from huenet.color import hsv_to_rgb, rgb_to_hsv, unit_vector
 from huenet.color_transfer.config import ModelConfig
-from huenet.color_transfer.hue_encoding import unit_vector
 from huenet.color_transfer.model import HueNet, load_generator, save_generator
 from huenet.training import checkpoint
 from huenet.training.checkpoint import CheckpointError

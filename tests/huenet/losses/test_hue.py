@@ -9,11 +9,9 @@ import torch
 
 from huenet.color_transfer.config import LossConfig
 from huenet.kernels import Bins, reference
-from huenet.losses import CircularEMDLoss, HueNetLoss, MutualInformationLoss, SmoothnessLoss
+from huenet.losses import AdversarialLoss, CircularEMDLoss, HueNetLoss, MutualInformationLoss, SmoothnessLoss
 
 FORMS = ("relative", "conditional", "information", "normalized")
-
-
 HALF = (torch.float16, torch.bfloat16)
 
 
@@ -166,6 +164,19 @@ def test_gradients_are_right() -> None:
     inputs = _hues(1, 1, 4, 5).requires_grad_(), torch.randn(1, 1, 2, 2, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(total, inputs)
     assert all((gradient != 0).all() for gradient in torch.autograd.grad(total(*inputs), inputs))
+
+
+def test_adversarial_by_hand() -> None:
+    loss, logits = AdversarialLoss(), torch.tensor([[-2.0, 0.0], [1.0, 100.0]], dtype=torch.float64)
+    probabilities = torch.sigmoid(logits)
+    assert loss(logits).item() == pytest.approx(-probabilities.log().mean().item(), abs=1e-12)
+    other = torch.tensor([0.5, -1.0], dtype=torch.float64)
+    expected = -other.sigmoid().log().mean() - (1 - logits[:, 0].sigmoid()).log().mean()
+    assert loss.discriminator(other, logits[:, 0]).item() == pytest.approx(expected.item(), abs=1e-12)
+    # Where the sigmoid would round to 0 the gradient must not vanish: the generator would never learn.
+    hopeless = torch.tensor([-200.0], requires_grad=True)
+    loss(hopeless).backward()
+    assert hopeless.grad.item() == -1
 
 
 def test_total_is_the_weighted_sum() -> None:
