@@ -68,7 +68,7 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
         axis.set_title(f"I / H = {information:.3f}", fontsize=TITLE, pad=3)
         _hue_bar(axis, "x", "source hue")
         _hue_bar(axis, "y", f"{name} hue")
-        _thin(axis)
+        axis.spines[:].set_linewidth(0.5)
     bar = figure.colorbar(image, cax=figure.add_axes((0.885, 0.2, 0.018, 0.7)), extend="min")
     bar.ax.tick_params(labelsize=SMALL, width=0.5, length=2)
     bar.outline.set_linewidth(0.5)
@@ -118,26 +118,15 @@ def _draw_hue_histogram(axis: Axes, histogram: np.ndarray, top: float) -> None:
     axis.set(xlim=(0, 1), ylim=(0, top), yticks=[])
     axis.spines[["top", "right", "left"]].set_visible(False)
     _hue_bar(axis, "x")
-    _thin(axis)
+    axis.spines[:].set_linewidth(0.5)
 
 
 def _hue_bar(axis: Axes, along: str, label: str | None = None) -> None:
     """The circle of hues as a strip outside the axis."""
-    colors = _hue_colors(256)[None]
-    if along == "x":
-        strip = axis.inset_axes((0, -0.09, 1, 0.07))
-        strip.imshow(colors, aspect="auto", extent=(0, 1, 0, 1))
-        axis.set_xticks([])
-        strip.set_xlabel(label or "", fontsize=SMALL, labelpad=2)
-    else:
-        strip = axis.inset_axes((-0.09, 0, 0.07, 1))
-        strip.imshow(colors.transpose(1, 0, 2)[::-1], aspect="auto", extent=(0, 1, 0, 1))
-        axis.set_yticks([])
-        strip.set_ylabel(label or "", fontsize=SMALL, labelpad=2)
+    colors, across = _hue_colors(256)[None], along == "x"
+    strip = axis.inset_axes((0, -0.09, 1, 0.07) if across else (-0.09, 0, 0.07, 1))
+    strip.imshow(colors if across else colors.transpose(1, 0, 2)[::-1], aspect="auto", extent=(0, 1, 0, 1))
+    (axis.set_xticks if across else axis.set_yticks)([])
+    (strip.set_xlabel if across else strip.set_ylabel)(label or "", fontsize=SMALL, labelpad=2)
     strip.set(xticks=[], yticks=[])
     strip.spines[:].set_visible(False)
-
-
-def _thin(axis: Axes) -> None:
-    for spine in axis.spines.values():
-        spine.set_linewidth(0.5)

@@ -38,23 +38,13 @@ def run(
 ) -> dict[str, object]:
     """Compare shifted windows of `photos` photos of the folder `data`, drawn with `seed`, and write ``contextual.png`` to `out`.
 
-    Args:
-        data: a folder of images, which are fitted to squares of twice `side` plus the largest shift.
-        out: a folder, made where it is missing.
-        photos: how many, at least 4.
-        side: of the windows.
-        shifts: in pixels, multiples of 1/2, ascending; 4.5 (`QUOTED`) must be among them.
-        seed: of the choice of photos.
-
-    Returns:
-        ``shifts``; ``losses``, by name the mean over photos for every shift, relative to ``unrelated``, the raw loss of unrelated
-        photos; and ``quoted``, by name the relative loss at a shift of `QUOTED` pixels. For JSON.
-
-    Raises:
-        ValueError: where there are too few photos or pixels, or `QUOTED` is not among the shifts.
+    Windows are `side` pixels wide, `shifts` ascending multiples of 1/2. Returns ``shifts``; ``losses``, by name the mean over
+    photos for every shift, relative to ``unrelated``, the raw loss of unrelated photos; and ``quoted``, by name the relative loss
+    at `QUOTED` pixels. Raises ``ValueError`` where there are too few photos (4) or pixels, or `QUOTED` is not among the shifts.
     """
     if photos < 4 or QUOTED not in shifts:
         raise ValueError(f"photos must be at least 4 and shifts contain {QUOTED}, got {photos} and {list(shifts)}")
+    shifts, quoted = list(shifts), list(shifts).index(QUOTED)
     size = 2 * side + round(2 * max(shifts))
     pictures = hold_out(load_folder(data, size, minimum=photos + 1, margin=False), photos, seed)[1].pictures(range(photos))
     rows = pictures.narrow(-2, (size - 2 * side) // 2, 2 * side)
@@ -63,13 +53,13 @@ def run(
     unrelated = torch.stack([_each(target.roll(turn, 0), target) for turn in (1, 2, 3)]).mean((0, 2))
     relative = torch.stack([_each(window, target) for window in shifted], -1) / unrelated[:, None, None]  # (loss, photo, shift)
     out.mkdir(parents=True, exist_ok=True)
-    save(_figure(relative, list(shifts), target[0], shifted[list(shifts).index(QUOTED)][0], target[1]), out / "contextual.png")
+    save(_figure(relative, shifts, target[0], shifted[quoted][0], target[1]), out / "contextual.png")
     means = relative.mean(1)
     return {
-        "shifts": list(shifts),
+        "shifts": shifts,
         "losses": {name: mean.tolist() for name, mean in zip(LOSSES, means)},
         "unrelated": dict(zip(LOSSES, unrelated.tolist())),
-        "quoted": {name: mean[list(shifts).index(QUOTED)].item() for name, mean in zip(LOSSES, means)},
+        "quoted": {name: mean[quoted].item() for name, mean in zip(LOSSES, means)},
     }
 
 

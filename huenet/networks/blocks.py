@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 Norm = Literal["batch", "instance", "none"]
+Upsample = Literal["resize", "transposed"]
 WIDEST = 8
 """Deeper layers double the first one's channels up to so many times."""
 

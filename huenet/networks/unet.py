@@ -1,12 +1,10 @@
 """The U-Net of pix2pix (Isola et al. 2017), on images of any size its halvings leave at least one pixel of, square or not."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import WIDEST, FiLM, Norm, init_weights, make_norm
+from .blocks import WIDEST, FiLM, Norm, Upsample, init_weights, make_norm
 
 DROPOUT_BLOCKS = 3
 
@@ -28,13 +26,7 @@ class UpBlock(nn.Module):
     """ReLU, enlargement to a given size, normalisation, FiLM where there is a condition, dropout."""
 
     def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        norm: Norm,
-        upsample: Literal["resize", "transposed"],
-        dropout: float,
-        condition_size: int,
+        self, channels_in: int, channels_out: int, norm: Norm, upsample: Upsample, dropout: float, condition_size: int
     ) -> None:
         super().__init__()
         bias = norm == "none"
@@ -78,7 +70,7 @@ class UNet(nn.Module):
         depth: int = 8,
         norm: Norm = "batch",
         dropout: float = 0.0,
-        upsample: Literal["resize", "transposed"] = "resize",
+        upsample: Upsample = "resize",
         condition_size: int = 0,
         input_skip: bool = False,
     ) -> None:
