@@ -1,4 +1,4 @@
-"""What all figures share: the widths of a paper, font sizes, pictures without axes, captions, saving; and grids of samples.
+"""What all figures share: the widths of a paper, font sizes, pictures without axes, captions, saving.
 
 Figures are matplotlib's, 3.3 inches wide (a column of a two-column paper) or 6.9 (a page). Nothing touches pyplot, so they work in
 any thread without a display.
@@ -6,13 +6,10 @@ any thread without a display.
 
 import os
 
-import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import pad
 
 COLUMN, PAGE = 3.3, 6.9  # inches
 TITLE, SMALL = 7, 6  # points
@@ -40,20 +37,3 @@ def label_axes(axis: Axes, along: str, up: str) -> None:
     axis.tick_params(labelsize=SMALL, width=0.5, length=2)
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_linewidth(0.5)
-
-
-def sample_grid(*roles: Tensor, columns: int = 8) -> Image.Image:
-    """Batches (B, 3, H, W) as one picture: `columns` samples abreast, the roles of each (say source, target, output) downwards."""
-    stacked = torch.stack([as_batch(images) for images in roles])
-    stacked = pad(stacked, (1, 1, 1, 1), value=1.0)
-    columns = min(columns, stacked.shape[1])
-    stacked = pad(stacked, (0, 0) * 3 + (0, -stacked.shape[1] % columns), value=1.0)
-    strips = stacked.unflatten(1, (-1, columns))  # (role, strip, column, channel, H, W)
-    picture = strips.permute(3, 1, 0, 4, 2, 5).flatten(4, 5).flatten(1, 3)
-    return Image.fromarray((picture * 255.0).round().byte().permute(1, 2, 0).numpy())
-
-
-def as_batch(image: Tensor) -> Tensor:
-    """RGB (3, H, W) or (B, 3, H, W) of any device as float32 (B, 3, H, W) in [0, 1] on the CPU."""
-    image = image.detach().cpu().float().clamp(0.0, 1.0)
-    return image if image.ndim == 4 else image[None]

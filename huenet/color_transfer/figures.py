@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..color import color_weights, hsv_to_rgb, rgb_to_hsv
-from ..plotting import COLUMN, PAGE, SMALL, TITLE, as_batch, show
+from ..plotting import COLUMN, PAGE, SMALL, TITLE, show
 from .baselines import match_hue, reinhard
 from .metrics import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 
@@ -27,7 +27,7 @@ def color_transfer(source: Tensor, target: Tensor, output: Tensor, bins: int = 2
     A batch is stacked, three rows for each example. Hue channels fade to white where a pixel has little colour, and such pixels
     count little in the histograms. Above the histograms stands the circular EMD (RMS) to the target's.
     """
-    columns = {"source": as_batch(source), "target": as_batch(target), "output": as_batch(output)}
+    columns = {"source": _batch(source), "target": _batch(target), "output": _batch(output)}
     examples = len(columns["source"])
     figure = Figure(figsize=(COLUMN, 2.95 * examples))
     for index, block in enumerate(figure.subfigures(examples, 1, squeeze=False, hspace=0.0)[:, 0]):
@@ -54,7 +54,7 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
     Hard bins, weighted by the source's saturation * value, on one logarithmic colour scale; empty cells are
     white. Above each stands its relative mutual information.
     """
-    source, target, output = (as_batch(image)[:1] for image in (source, target, output))
+    source, target, output = (_batch(image)[:1] for image in (source, target, output))
     joints = [hue_joint_histogram(source, other, bins)[0].numpy() for other in (target, output)]
     # One pixel of 256 x 256 weighs about 1.5e-5.
     scale = LogNorm(1e-5, max(1e-4, *(joint.max() for joint in joints)))
@@ -78,10 +78,10 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
 def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tensor | None = None) -> Figure:
     """Figure 6: source, target and Hue-Net's output beside the output of a model trained without the mutual information (where
     given), Reinhard's and hue histogram matching's; one row for each picture of the batch."""
-    source, target = as_batch(source), as_batch(target)
-    columns = {"source": source, "target": target, "Hue-Net": as_batch(output)}
+    source, target = _batch(source), _batch(target)
+    columns = {"source": source, "target": target, "Hue-Net": _batch(output)}
     if without_mi is not None:
-        columns[r"without $\mathcal{L}_{\mathrm{MI}}$"] = as_batch(without_mi)
+        columns[r"without $\mathcal{L}_{\mathrm{MI}}$"] = _batch(without_mi)
     columns |= {"Reinhard": reinhard(source, target), "hue matching": match_hue(source, target)}
     gap, title_height = 0.03, 0.18
     side = 0.99 * PAGE / (len(columns) + gap * (len(columns) - 1))
@@ -95,6 +95,11 @@ def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tenso
         for row, image in enumerate(images):
             show(axes[row, column], image, title if row == 0 else None)
     return figure
+
+
+def _batch(image: Tensor) -> Tensor:
+    image = image.detach().cpu().float().clamp(0.0, 1.0)
+    return image if image.ndim == 4 else image[None]
 
 
 def _hue_channel(image: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..data import PairStream, Photos, hold_out
+from ..data.images import sample_grid
 from ..losses import LossParts
-from ..plotting import sample_grid
 from ..training.distributed import ALONE, World
 from .config import Config
 from .gan import HueGAN

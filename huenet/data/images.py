@@ -1,4 +1,4 @@
-"""Image files: which a folder has, and each as an upright uint8 RGB tensor, whatever its format and mode."""
+"""Image files: which a folder has, and each as an upright uint8 RGB tensor, whatever its format; and tensors as pictures."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.nn.functional import pad
 
 SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm"])
 
@@ -49,6 +50,17 @@ def fit(image: Tensor, size: int) -> Tensor:
     """The centre square of a uint8 image (3, H, W), resized (Lanczos, antialiased) to (3, size, size)."""
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     return _to_tensor(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS))
+
+
+def sample_grid(*roles: Tensor, columns: int = 8) -> Image.Image:
+    """Batches (B, 3, H, W) as one picture: `columns` samples abreast, the roles of each (say source, target, output) downwards."""
+    stacked = torch.stack([images.detach().cpu().float().clamp(0.0, 1.0) for images in roles])
+    stacked = pad(stacked, (1, 1, 1, 1), value=1.0)
+    columns = min(columns, stacked.shape[1])
+    stacked = pad(stacked, (0, 0) * 3 + (0, -stacked.shape[1] % columns), value=1.0)
+    strips = stacked.unflatten(1, (-1, columns))  # (role, strip, column, channel, H, W)
+    picture = strips.permute(3, 1, 0, 4, 2, 5).flatten(4, 5).flatten(1, 3)
+    return Image.fromarray((picture * 255.0).round().byte().permute(1, 2, 0).numpy())
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
