@@ -41,8 +41,14 @@ def test_evaluation_of_the_training_folder_uses_what_was_held_out(trained: Path,
     assert (tmp_path / "table1.md").exists() and len(list(tmp_path.glob("*.png"))) == 3
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made, but not written, which takes most of the time."""
+    monkeypatch.setattr("huenet.plotting.save", lambda *_: None)
+
+
 def test_evaluation_of_another_folder_uses_all_of_it(
-    trained: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    trained: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, undrawn: None
 ) -> None:
     other = tmp_path / "other"
     shutil.copytree(folder, other)
@@ -71,7 +77,7 @@ def test_evaluation_of_another_folder_uses_all_of_it(
 
 
 def test_evaluation_of_a_part_of_the_training_folder_says_so(
-    trained: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    trained: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, undrawn: None
 ) -> None:
     part, names = tmp_path / "part", Painter.load(trained / "generator.safetensors").metadata["trained_on"]
     part.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 from PIL import Image
 
 from huenet.cli import main
+from huenet.experiments import contextual
 
 
-def test_experiment_writes_its_figure_and_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_experiment_writes_its_figure_and_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(contextual, "run", functools.partial(contextual.run, photos=4, side=14, shifts=[0, 1, 3, 4.5, 5, 6.5]))
     rng, out = np.random.default_rng(0), tmp_path / "out"
-    for number in range(17):
+    for number in range(5):
         field = rng.integers(0, 255, (12, 12, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
         Image.fromarray(field).save(tmp_path / f"{number}.png")
     assert main(["experiment", "contextual", "--data", str(tmp_path), "--out", str(out)]) == 0

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +11,6 @@ from PIL import Image
 
 import huenet
 from huenet.cli import main
-from tests.paths import REPOSITORY
 
 
 @pytest.mark.parametrize("size", [(64, 48), (33, 100)])
@@ -87,29 +82,3 @@ def test_in_python(trained: Path, folder: Path) -> None:
     ):
         with pytest.raises(error, match="source"):
             paint(wrong, other)
-
-
-def test_names_in_another_encoding(trained: Path, folder: Path, tmp_path: Path) -> None:
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    first, second = sorted(folder.iterdir())[:2]
-    shutil.copy(first, photos / "ä.png")
-    try:
-        shutil.copy(second, os.fsencode(photos) + b"/caf\xe9.png")
-    except OSError:
-        pytest.skip("this file system takes no such names")
-    checkpoint = ["--checkpoint", str(trained / "generator.safetensors"), "--device", "cpu"]
-    lines = [
-        ["evaluate", *checkpoint, "--data", str(photos), "--out", str(tmp_path / "e")],
-        ["transfer", *checkpoint, str(photos), str(first), "--out", str(tmp_path / "o")],
-    ]
-    for line in lines:
-        subprocess.run(
-            [sys.executable, "-m", "huenet", *line],
-            cwd=REPOSITORY,
-            check=True,
-            timeout=120,
-            env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        )
-    assert len(list((tmp_path / "o").iterdir())) == 2
-    assert "caf\\udce9.png" in (tmp_path / "e" / "table1.md").read_text(encoding="utf-8")

@@ -3,8 +3,6 @@ be."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +31,13 @@ def test_figures_are_drawn(draw, batched: bool, triple, tmp_path: Path) -> None:
     width = PAGE if draw is comparison else COLUMN
     assert figure.get_size_inches()[0] == width
     save(figure, tmp_path / "figure.png")
-    save(figure, tmp_path / "figure.pdf")
     with Image.open(tmp_path / "figure.png") as image:
         assert abs(image.width - 300 * width) < 0.1 * 300 * width  # at 300 dots per inch, cropped to what is drawn
         assert np.asarray(image.convert("L")).std() > 10
+
+
+def test_figures_are_saved_as_what_the_suffix_says(triple, tmp_path: Path) -> None:
+    save(joint_histograms(*(image[0] for image in triple)), tmp_path / "figure.pdf")
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
@@ -67,8 +68,3 @@ def test_sizes_may_differ_from_square(triple, tmp_path: Path) -> None:
     source, target, output = (image[..., :20, :] for image in triple)
     save(comparison(source, target, output), tmp_path / "wide.png")
     save(color_transfer(source, triple[1], output), tmp_path / "mixed.png")
-
-
-def test_pyplot_is_left_alone() -> None:
-    code = "import sys, huenet.color_transfer.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
