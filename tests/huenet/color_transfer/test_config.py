@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from huenet.color_transfer.config import ModelConfig
 from huenet.training.config import RunConfig
-from tests.huenet.color_transfer.tiny import run, tiny
+from tests.huenet.color_transfer.tiny import tiny
 
 
-def test_bad_settings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="hold out 10"):
-        run(tiny(hold_out=10), tmp_path)
-    with pytest.raises(ValueError, match="size 33, got 32"):
-        run(tiny(size=33), tmp_path)
+def test_bad_settings_are_named() -> None:
     for setting in (
         dict(steps=0),
         dict(batch_size=0),

@@ -14,9 +14,7 @@ import pytest
 import torch
 
 from huenet.cli import main
-from huenet.color_transfer.system import ColorTransfer
-from huenet.training.distributed import World, find_device, joined
-from tests.huenet.color_transfer.tiny import photos, tiny
+from huenet.training.distributed import find_device, joined
 from tests.huenet.training.runs import weights
 from tests.paths import REPOSITORY
 
@@ -82,11 +80,6 @@ def test_two_processes_do_what_one_does_with_the_joint_batch(folder: Path, tmp_p
     assert worst < 1e-9
     # and a batch shared wrongly would show: the runs move far more than that
     assert max((one[name].double().abs().max().item()) for name in one if name.endswith("exp_avg")) > 1e-6
-
-
-def test_a_batch_that_cannot_be_shared_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="batch_size"):
-        ColorTransfer(tiny(batch_size=3), photos(), World(torch.device("cpu"), rank=0, size=2))
 
 
 def test_alone_there_is_nothing_to_join(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
