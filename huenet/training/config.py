@@ -51,7 +51,8 @@ class BaseTrainConfig:
     seed: int = 0
     """Seed of everything random."""
     precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
-    """Arithmetic of the networks. auto: bfloat16 mixed precision on a GPU, float32 elsewhere. Losses never go below float32."""
+    """Arithmetic of the networks. auto: bfloat16 mixed precision on a GPU, float32 elsewhere. Losses never go below
+    float32."""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("hold_out", 0), ("seed", 0)):
