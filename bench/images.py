@@ -79,7 +79,7 @@ def _real_photos(images: int, side: int, which: int) -> Tensor:
 
 
 def _drawn_photos(images: int, side: int, which: int) -> Tensor:
-    from huenet.garden import garden
+    from huenet.data.garden import garden
 
     return garden(images, max(side, 16), seed=which).images[:, :, :side, :side].float() / 255
 
@@ -130,7 +130,7 @@ def paired_points(case: Case) -> tuple[Tensor, Tensor]:
 
 def photo_source() -> str:
     """Where the hues of the cases called `photo` come from."""
-    return f"photos of {PHOTOS.name}" if PHOTOS.is_dir() else "pictures drawn by huenet.garden"
+    return f"photos of {PHOTOS.name}" if PHOTOS.is_dir() else "pictures drawn by huenet.data.garden"
 
 
 def _random(*shape: int, seed: int) -> Tensor:

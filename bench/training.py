@@ -1,6 +1,6 @@
 """The training step taken apart: shares of data, generator, discriminator, losses and optimiser, with fused or naive losses.
 
-The step is huenet's own `Trainer`, watched through hooks of modules, tensors and optimisers: each marks the moment at which
+The step is huenet's own `HueGAN`, watched through hooks of modules, tensors and optimisers: each marks the moment at which
 the next part begins. Autograd runs what was recorded last first, so backward goes through the losses, then the discriminator,
 then the generator, and hooks on their outputs part them.
 """
@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from huenet.config import PRESETS, Config
+from huenet.color_transfer.config import Config
+from huenet.color_transfer.gan import HueGAN
+from huenet.color_transfer.presets import PRESETS
 from huenet.data import PairStream, Photos
-from huenet.distributed import World
 from huenet.losses import HueNetLoss, LossParts
-from huenet.trainer import Trainer
+from huenet.training.distributed import World
 
 from . import images, naive
 from .timing import quantiles
@@ -68,7 +69,7 @@ class Step:
         if losses == "naive" and (config.loss.weighting != "color" or config.loss.emd_scale != "rms"):
             raise ValueError("naive losses are written for weighting color and emd_scale rms, as in presets small and default")
         world = World(torch.device(device))
-        self.trainer = Trainer(config, world)
+        self.trainer = HueGAN(config, world)
         kind = NaiveLoss if losses == "naive" else HueNetLoss
         self.trainer.loss = kind.from_config(config.loss, "reference" if losses == "reference" else None)
         self.stream = PairStream(_photos(config.model.size).to(device), config.train.batch_size, config.train.seed)
@@ -118,7 +119,7 @@ class Shares:
         return found
 
 
-def watch(trainer: Trainer, mark: Callable[[str], None]) -> Iterator[Any]:
+def watch(trainer: HueGAN, mark: Callable[[str], None]) -> Iterator[Any]:
     """Hooks that mark the parts of the trainer's step; yields their handles."""
 
     def before(part: str) -> Callable[..., None]:
@@ -139,7 +140,7 @@ def watch(trainer: Trainer, mark: Callable[[str], None]) -> Iterator[Any]:
             yield module.register_forward_hook(after(part))
     # without `other` after it: what follows the losses is their backward pass
     yield trainer.loss.register_forward_pre_hook(before("losses"))
-    for optimizer in trainer.optimizers.values():
+    for optimizer in trainer.networks.optimizers.values():
         yield optimizer.register_step_pre_hook(before("optimiser"))
         yield optimizer.register_step_post_hook(before("other"))
 

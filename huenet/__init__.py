@@ -13,14 +13,14 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .transfer import Painter
+    from .color_transfer.painter import Painter
 
 __version__ = "0.1.0"
 __all__ = ["load"]
 
 
 def load(checkpoint: str | os.PathLike[str], device: str = "cpu") -> Painter:
-    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `transfer.Painter`."""
-    from .transfer import Painter
+    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `color_transfer.painter`."""
+    from .color_transfer.painter import Painter
 
     return Painter.load(checkpoint, device)

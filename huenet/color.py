@@ -1,16 +1,22 @@
 """Hue, saturation and value of RGB images and back, differentiable.
 
-The standard hexcone definition (Smith 1978; the one of `colorsys` and matplotlib), with hue in turns: red 0,
-green 1/3, blue 2/3. Everything works on (..., 3, H, W), is made of plain tensor operations, and compiles.
+The standard hexcone definition (Smith 1978; the one of `colorsys` and matplotlib), with hue in turns: red 0, green 1/3, blue 2/3.
+Images are (..., 3, H, W); all is made of plain tensor operations, and compiles.
 
     hue, saturation, value = rgb_to_hsv(rgb).unbind(-3)
     rgb = hsv_to_rgb(torch.stack([hue, saturation, value], dim=-3))
+
+As vectors (B, 2, H, W) hues can be averaged, interpolated, and read by networks: `unit_vector`, `turns_of`, `encode_hue`.
 """
 
-from __future__ import annotations
+import math
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+SHORTEST = 1e-3
+"""Vectors shorter than this are taken for having no direction."""
 
 
 def rgb_to_hsv(rgb: Tensor) -> Tensor:
@@ -62,10 +68,32 @@ def color_weights(hsv: Tensor) -> Tensor:
 
 
 def wrap_hue(hue: Tensor) -> Tensor:
-    """`hue` modulo 1, in [0, 1): unlike `torch.remainder`, never 1.0 for a tiny negative hue. The gradient is
-    1."""
+    """`hue` modulo 1, in [0, 1): unlike `torch.remainder`, never 1.0 for a tiny negative hue. The gradient is 1."""
     turned = hue - hue.floor()
     return turned - (turned >= 1.0).to(turned.dtype)
+
+
+def unit_vector(turns: Tensor) -> Tensor:
+    """(cos, sin) of angles in turns, (B, 1, H, W) -> (B, 2, H, W)."""
+    angle = 2 * math.pi * turns
+    return torch.cat([angle.cos(), angle.sin()], dim=1)
+
+
+def turns_of(vector: Tensor) -> Tensor:
+    """Direction of vectors (B, 2, H, W) in turns, in [-1/2, 1/2], (B, 1, H, W); about 0 for vectors of no length."""
+    x, y = vector.split(1, dim=1)
+    # The gradient of atan2 grows as 1 / length and is NaN at zero.
+    x = torch.where(x * x + y * y > SHORTEST**2, x, torch.ones_like(x))
+    return torch.atan2(y, x) / (2 * math.pi)
+
+
+def encode_hue(hsv: Tensor, kind: Literal["value", "vector"]) -> Tensor:
+    """The hue of an HSV image (B, 3, H, W) as a network's input in [-1, 1].
+
+    "value": (B, 1, H, W); "vector": (cos, sin) times saturation, (B, 2, H, W), since the hue of a grey pixel means nothing.
+    """
+    hue, saturation, _ = hsv.split(1, dim=1)
+    return 2 * hue - 1 if kind == "value" else saturation * unit_vector(hue)
 
 
 def _channels(image: Tensor, name: str) -> tuple[Tensor, ...]:

@@ -6,8 +6,6 @@ case: no patch is quite what it was, while after whole pixels most are still the
 unrelated photos: 1 is "another picture altogether".
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,8 +15,8 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ..data import hold_out, load_folder
-from ..figures import COLUMN, save
 from ..losses import ContextualLoss, Patches
+from ..plotting import COLUMN, save, show
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "contextual": ContextualLoss(Patches(size=5, stride=1)),
@@ -40,23 +38,13 @@ def run(
 ) -> dict[str, object]:
     """Compare shifted windows of `photos` photos of the folder `data`, drawn with `seed`, and write ``contextual.png`` to `out`.
 
-    Args:
-        data: a folder of images, which are fitted to squares of twice `side` plus the largest shift.
-        out: a folder, made where it is missing.
-        photos: how many, at least 4.
-        side: of the windows.
-        shifts: in pixels, multiples of 1/2, ascending; 4.5 (`QUOTED`) must be among them.
-        seed: of the choice of photos.
-
-    Returns:
-        ``shifts``; ``losses``, by name the mean over photos for every shift, relative to ``unrelated``, the raw loss of unrelated
-        photos; and ``quoted``, by name the relative loss at a shift of `QUOTED` pixels. For JSON.
-
-    Raises:
-        ValueError: where there are too few photos or pixels, or `QUOTED` is not among the shifts.
+    Windows are `side` pixels wide, `shifts` ascending multiples of 1/2. Returns ``shifts``; ``losses``, by name the mean over
+    photos for every shift, relative to ``unrelated``, the raw loss of unrelated photos; and ``quoted``, by name the relative loss
+    at `QUOTED` pixels. Raises ``ValueError`` where there are too few photos (4) or pixels, or `QUOTED` is not among the shifts.
     """
     if photos < 4 or QUOTED not in shifts:
         raise ValueError(f"photos must be at least 4 and shifts contain {QUOTED}, got {photos} and {list(shifts)}")
+    shifts, quoted = list(shifts), list(shifts).index(QUOTED)
     size = 2 * side + round(2 * max(shifts))
     pictures = hold_out(load_folder(data, size, minimum=photos + 1, margin=False), photos, seed)[1].pictures(range(photos))
     rows = pictures.narrow(-2, (size - 2 * side) // 2, 2 * side)
@@ -65,13 +53,13 @@ def run(
     unrelated = torch.stack([_each(target.roll(turn, 0), target) for turn in (1, 2, 3)]).mean((0, 2))
     relative = torch.stack([_each(window, target) for window in shifted], -1) / unrelated[:, None, None]  # (loss, photo, shift)
     out.mkdir(parents=True, exist_ok=True)
-    save(_figure(relative, list(shifts), target[0], shifted[list(shifts).index(QUOTED)][0], target[1]), out / "contextual.png")
+    save(_figure(relative, shifts, target[0], shifted[quoted][0], target[1]), out / "contextual.png")
     means = relative.mean(1)
     return {
-        "shifts": list(shifts),
+        "shifts": shifts,
         "losses": {name: mean.tolist() for name, mean in zip(LOSSES, means)},
         "unrelated": dict(zip(LOSSES, unrelated.tolist())),
-        "quoted": {name: mean[list(shifts).index(QUOTED)].item() for name, mean in zip(LOSSES, means)},
+        "quoted": {name: mean[quoted].item() for name, mean in zip(LOSSES, means)},
     }
 
 
@@ -88,11 +76,7 @@ def _figure(relative: Tensor, shifts: list[float], target: Tensor, moved: Tensor
     figure = Figure(figsize=(COLUMN, 3.3))
     grid = figure.add_gridspec(2, 3, height_ratios=(1, 2.1), left=0.13, right=0.99, bottom=0.11, top=0.94, hspace=0.12, wspace=0.06)
     for column, (image, title) in enumerate(((target, "window"), (moved, f"moved {QUOTED} pixels"), (other, "unrelated: 1"))):
-        axis = figure.add_subplot(grid[0, column])
-        axis.imshow(image.permute(1, 2, 0).numpy())
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-        axis.set_title(title, fontsize=7, pad=3)
+        show(figure.add_subplot(grid[0, column]), image, title)
     axis = figure.add_subplot(grid[1, :])
     axis.axhline(1, color="0.6", linewidth=0.6, linestyle="--")
     along, whole = torch.tensor(shifts), torch.tensor([shift == round(shift) for shift in shifts])

@@ -6,8 +6,6 @@ little energy wherever it lies, so every energy is divided by what the same map 
 and map are unrelated: 1 is no better than chance.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,14 +13,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..figures import PAGE, save
 from ..kernels import harmonic_energy
 from ..losses import HarmonicLoss
+from ..plotting import PAGE, SMALL, label_axes, save, show
 from .pairs import load_pairs
 
 SHIFTS = (0, 4, 8, 16, 32, 64, 128)
 ORDERS = 2  # random orders that chance is estimated from; a pair's energies in them differ by 2 % at most
-_TITLE, _SMALL = 7, 6  # points
 
 #: of the maps' patches (B, N, D) under their photos' similarities, (B,)
 Energies = Callable[[Tensor], Tensor]
@@ -80,10 +77,7 @@ def _figure(photo: Tensor, map_: Tensor, shifts: list[int], moved: Tensor, shown
     images, curves = figure.subfigures(1, 2, width_ratios=(1.25, 1), wspace=0.0)
     panels = images.subplots(1, 2, gridspec_kw={"left": 0.0, "right": 0.97, "bottom": 0.04, "top": 0.9, "wspace": 0.04})
     for panel, image, title in zip(panels, (photo, map_), ("aerial photo", "its map")):
-        panel.imshow(image.permute(1, 2, 0).numpy())
-        panel.set(xticks=[], yticks=[])
-        panel.spines[:].set_visible(False)
-        panel.set_title(title, fontsize=_TITLE, pad=3)
+        show(panel, image, title)
     axis = curves.subplots(gridspec_kw={"left": 0.13, "right": 0.99, "bottom": 0.17, "top": 0.9})
     places = range(len(shifts))
     axis.plot(places, moved.numpy(), color="0.8", linewidth=0.5)
@@ -92,11 +86,7 @@ def _figure(photo: Tensor, map_: Tensor, shifts: list[int], moved: Tensor, shown
     axis.plot(places, mean, color="C0", linewidth=1.5, marker="o", markersize=3, label=label)
     axis.axhline(exchanged.mean().item(), color="C1", linewidth=1, linestyle="--", label="another photo's map")
     axis.set_xticks(places, [str(shift) for shift in shifts])
-    axis.tick_params(labelsize=_SMALL, width=0.5, length=2)
     axis.set_ylim(0, None)
-    axis.set_xlabel("map moved by (pixels)", fontsize=_SMALL, labelpad=2)
-    axis.set_ylabel("harmonic energy / chance", fontsize=_SMALL, labelpad=2)
-    axis.legend(fontsize=_SMALL, frameon=False, loc="lower right")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_linewidth(0.5)
+    axis.legend(fontsize=SMALL, frameon=False, loc="lower right")
+    label_axes(axis, "map moved by (pixels)", "harmonic energy / chance")
     return figure

@@ -1,7 +1,5 @@
 """Pairs of an aerial photo and its map."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

@@ -7,8 +7,6 @@ map moved by some pixels, the maps of other places, and its own map with the pix
 map in place scores highest. Two settings are compared: the published code's, and Gaussians as wide as their distance.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..figures import PAGE, save
 from ..kernels import squared_mutual_information
+from ..plotting import PAGE, SMALL, TITLE, label_axes, save, show
 from .pairs import load_pairs
 
 SIDE = 128
 SHIFTS = (0, 1, 2, 4, 8, 16, 32)
-SETTINGS: dict[str, dict[str, float]] = {
-    "published": {"sign": 1},
-    "narrow": {"sigma": 0.25, "ridge": 0.01},
-}
+SETTINGS: dict[str, dict[str, float]] = {"published": {"sign": 1}, "narrow": {"sigma": 0.25, "ridge": 0.01}}
 _LABELS = {"published": "as published", "narrow": r"Gaussian, $\sigma = 0.25$"}
 _COLORS = {"published": "tab:gray", "narrow": "tab:blue"}
-_TITLE, _SMALL = 7, 6  # points
 
 
 def run(data: Path, out: Path, seed: int = 0) -> dict[str, Any]:
@@ -82,12 +76,7 @@ def _draw(photos: Tensor, maps: Tensor, results: dict[str, dict[str, Tensor]]) -
     )
     best = int(results["narrow"]["every"].diagonal().argmax())
     for row, image in enumerate((photos[best], maps[best])):
-        axis = figure.add_subplot(grid[row, 0])
-        axis.imshow(((image + 1) / 2).permute(1, 2, 0).numpy())
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-        if row == 0:
-            axis.set_title("photo and map", fontsize=_TITLE, pad=3)
+        show(figure.add_subplot(grid[row, 0]), (image + 1) / 2, "photo and map" if row == 0 else None)
     _draw_shifts(figure.add_subplot(grid[:, 1]), results)
     _draw_others(figure.add_subplot(grid[:, 2]), results["narrow"]["every"])
     return figure
@@ -100,8 +89,9 @@ def _draw_shifts(axis: Axes, results: dict[str, dict[str, Tensor]]) -> None:
         axis.plot(places, means, ".-", color=_COLORS[name], markersize=4, linewidth=1, label=_LABELS[name])
     axis.axhline(0, color="black", linewidth=0.5)
     axis.set_xticks(places, [str(by) for by in SHIFTS])
-    axis.legend(fontsize=_SMALL, frameon=False)
-    _label(axis, "its own map, moved", "pixels", f"rSMI, mean of {len(result['moved'])}")
+    axis.legend(fontsize=SMALL, frameon=False)
+    axis.set_title("its own map, moved", fontsize=TITLE, pad=3)
+    label_axes(axis, "pixels", f"rSMI, mean of {len(result['moved'])}")
 
 
 def _draw_others(axis: Axes, every: Tensor) -> None:
@@ -114,14 +104,6 @@ def _draw_others(axis: Axes, every: Tensor) -> None:
     axis.plot([], [], ".", color="tab:gray", markersize=3, label="maps of other places")
     axis.axhline(0, color="black", linewidth=0.5)
     axis.set_xticks([])
-    axis.legend(fontsize=_SMALL, frameon=False)
-    _label(axis, f"its own map and others, {_LABELS['narrow']}", f"{len(own)} photos", "rSMI")
-
-
-def _label(axis: Axes, title: str, along: str, up: str) -> None:
-    axis.set_title(title, fontsize=_TITLE, pad=3)
-    axis.set_xlabel(along, fontsize=_SMALL, labelpad=2)
-    axis.set_ylabel(up, fontsize=_SMALL, labelpad=2)
-    axis.tick_params(labelsize=_SMALL, width=0.5, length=2)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_linewidth(0.5)
+    axis.legend(fontsize=SMALL, frameon=False)
+    axis.set_title(f"its own map and others, {_LABELS['narrow']}", fontsize=TITLE, pad=3)
+    label_axes(axis, f"{len(own)} photos", "rSMI")

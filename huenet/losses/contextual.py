@@ -8,8 +8,6 @@ Images are (B, C, H, W); target and output may differ in size, and need not be a
 target is found somewhere in the output. Half precision is computed in float32, under autocast too; float64 stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 

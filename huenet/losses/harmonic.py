@@ -5,8 +5,6 @@ loss = smooth(source, translated)  # in any training loop
 loss = smooth(source, translated) + smooth(translated, reconstructed)  # with a cycle: both terms of L_Smooth(G, X, Y)
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from torch import Tensor, nn

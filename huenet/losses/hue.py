@@ -11,16 +11,13 @@ are compared channel by channel and averaged. Every loss is the mean over the ba
 float32, under autocast too; float64 stays.
 """
 
-from __future__ import annotations
-
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..config import LossConfig
 from ..kernels import Bins, histogram_emd, mutual_information, soft_histogram
 
 EmdScale = Literal["rms", "raw"]
@@ -110,9 +107,8 @@ class CircularEMDLoss(nn.Module):
 class MutualInformationLoss(nn.Module):
     """How little the output tells about the source (Eq. 16-18, 27), whatever the colours.
 
-    ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I,
-    "normalized" 1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` and ``backend`` as
-    for `CircularEMDLoss`.
+    ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I, "normalized"
+    1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` and ``backend`` as for `CircularEMDLoss`.
     """
 
     def __init__(self, bins: int | Bins = 256, form: MiForm = "relative", backend: str | None = None) -> None:
@@ -204,6 +200,33 @@ class LossParts(NamedTuple):
     smoothness: Tensor
 
 
+class HueNetLossConfig(Protocol):
+    """What `HueNetLoss.from_config` reads: the arguments of `HueNetLoss`, with numbers of bins, and those of `Bins`."""
+
+    @property
+    def emd_weight(self) -> float: ...
+    @property
+    def mi_weight(self) -> float: ...
+    @property
+    def adversarial_weight(self) -> float: ...
+    @property
+    def smoothness_weight(self) -> float: ...
+    @property
+    def emd_scale(self) -> EmdScale: ...
+    @property
+    def mi_form(self) -> MiForm: ...
+    @property
+    def bins(self) -> int: ...
+    @property
+    def mi_bins(self) -> int | None: ...
+    @property
+    def bandwidth(self) -> float | None: ...
+    @property
+    def window(self) -> str: ...
+    @property
+    def boundary(self) -> str: ...
+
+
 class HueNetLoss(nn.Module):
     """The generator's complete loss, lambda EMD + gamma MI + adversarial (Eq. 25), with the paper's weights by default,
     and on request smoothness, which the paper does not have.
@@ -233,23 +256,14 @@ class HueNetLoss(nn.Module):
         self.smoothness = SmoothnessLoss()
 
     @classmethod
-    def from_config(cls, config: LossConfig, backend: str | None = None) -> HueNetLoss:
+    def from_config(cls, config: HueNetLossConfig, backend: str | None = None) -> Self:
         """The loss that ``config`` describes."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
             for count in (config.bins, config.mi_bins or config.bins)
         )
-        return cls(
-            bins,
-            mi_bins=mi_bins,
-            emd_weight=config.emd_weight,
-            mi_weight=config.mi_weight,
-            adversarial_weight=config.adversarial_weight,
-            smoothness_weight=config.smoothness_weight,
-            emd_scale=config.emd_scale,
-            mi_form=config.mi_form,
-            backend=backend,
-        )
+        weights = {f"{part}_weight": getattr(config, f"{part}_weight") for part in LossParts._fields[1:]}
+        return cls(bins, mi_bins=mi_bins, **weights, emd_scale=config.emd_scale, mi_form=config.mi_form, backend=backend)
 
     def forward(
         self,

@@ -6,8 +6,6 @@ A term for any unpaired translation network. The authors weigh it by 0.5 for ima
 areas, and add it in both directions of a CycleGAN.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from ..kernels import squared_mutual_information

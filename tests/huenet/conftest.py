@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from huenet.garden import garden
+from huenet.cli import main
+from huenet.data.garden import garden
+from tests.huenet.cli.options import OPTIONS
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def usual_signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight flowers as real files, which every process loads itself."""
     path = tmp_path_factory.mktemp("photos")
@@ -30,3 +32,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for image, name in zip(flowers.images, flowers.names):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(path / name)
     return path
+
+
+@pytest.fixture(scope="session")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two steps."""
+    out = tmp_path_factory.mktemp("run")
+    assert main(["train", "--data", str(folder), "--out", str(out), "--steps", "2", "--hold-out", "3", *OPTIONS]) == 0
+    return out

@@ -1,0 +1,92 @@
+"""From arguments to a command with all its options, or to a `Mistake` that says what is wrong with them."""
+
+import contextlib
+import dataclasses
+import difflib
+import inspect
+import io
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Union, get_args, get_type_hints
+
+import tyro
+
+from .. import __version__
+from .demo import Demo
+from .evaluate import Evaluate
+from .experiment import Experiment
+from .mistakes import Mistake
+from .train import Train, preset_defaults
+from .transfer import Transfer
+
+Command = Demo | Train | Transfer | Evaluate | Experiment
+COMMANDS = get_args(Command)
+_DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
+
+Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """The command that the arguments spell. Raises `Mistake` for wrong ones, ``SystemExit(0)`` after showing help."""
+    if list(arguments) == ["--version"]:
+        print(__version__)
+        raise SystemExit(0)
+    _check_options(arguments)
+    defaults = {Train: preset_defaults(arguments)}
+    subcommands = []
+    for kind in COMMANDS:
+        name, text = kind.__name__.lower(), inspect.cleandoc(kind.__doc__ or "")
+        described = text if name in arguments[:1] else text.splitlines()[0]
+        subcommands.append(
+            Annotated[kind, tyro.conf.subcommand(name, description=described, default=defaults.get(kind, tyro.MISSING_NONPROP))]
+        )
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                Union[tuple(subcommands)],  # noqa: UP007, since it is made at run time
+                prog="huenet",
+                args=arguments,
+                description=_DESCRIPTION,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
+            )
+    except SystemExit as end:
+        if end.code:
+            raise Mistake(_unboxed(complaint.getvalue())) from None
+        raise
+
+
+def _check_options(arguments: Sequence[str]) -> None:
+    """Raises `Mistake` for an option its command does not have, which tyro may take for a missing photo."""
+    kind = {kind.__name__.lower(): kind for kind in COMMANDS}.get(arguments[0] if arguments else "")
+    if kind is None:
+        return
+    known = {"--help", *_options(kind)}
+    for argument in itertools.takewhile("--".__ne__, arguments[1:]):
+        option = argument.split("=")[0].replace("_", "-")
+        if option.startswith("--") and option not in known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"huenet {arguments[0]} --help lists them"
+            raise Mistake(f"huenet {arguments[0]} has no option {argument.split('=')[0]}: {hint}")
+
+
+def _options(kind: type) -> Iterator[str]:
+    """The options that the fields of a dataclass, and of those within it, become."""
+    for name, annotation in get_type_hints(kind).items():
+        if dataclasses.is_dataclass(annotation):
+            yield from _options(annotation)
+        else:
+            option = name.replace("_", "-")
+            yield from (f"--{option}", f"--no-{option}") if annotation is bool else (f"--{option}",)
+
+
+def _unboxed(complaint: str) -> str:
+    """What tyro complains about, in one line: without the box it draws and the help it repeats."""
+    lines = (line.strip("│ ") for line in complaint.splitlines())
+    text = " ".join(line for line in lines if line and line[0] not in "╭╰")
+    text = re.sub(r"Error parsing __tyro\S*: ", "", text)  # a setting's own check, whose message names the setting
+    sections = [section.strip() for section in re.split("─+|-{4,}", text)]
+    if "╭" not in complaint:  # where the terminal's encoding has no boxes, the title is a section of its own
+        sections = sections[1:] or sections
+    return "; ".join(section for section in sections if not section.startswith(("For full helptext", "Argument helptext")))

@@ -1,0 +1,92 @@
+"""`huenet evaluate`."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .mistakes import must_be_writable, user_input
+
+if TYPE_CHECKING:
+    from ..color_transfer.model import HueNet
+    from ..data import Photos
+
+EXAMPLES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Measure a trained model as the paper's Table 1 does, beside two classical methods, with figures.
+
+    If DATA is the folder the model was trained on, only the photos held out of training are used.
+
+        huenet evaluate --checkpoint run/generator.safetensors --data photos --out report
+    """
+
+    checkpoint: Path
+    """A training run's generator.safetensors."""
+    data: Path
+    """Folder of photos."""
+    out: Path
+    """Folder for table1.md, table1.json and the figures."""
+    pairs: int = 200
+    """Source and target pairs."""
+    without_mi: Path | None = None
+    """generator.safetensors of a model trained with --mi-weight 0, for the table's last column."""
+    seed: int = 0
+    """Seed that draws the pairs."""
+    device: str = "auto"
+    """cpu, cuda, ... auto: the GPU where there is one."""
+
+    def execute(self) -> int:
+        from ..color_transfer.evaluation import draw_pairs
+        from ..color_transfer.painter import Painter
+        from ..data import load_folder
+
+        with user_input():
+            painter = Painter.load(self.checkpoint, self.device)
+            without_mi = None if self.without_mi is None else Painter.load(self.without_mi, self.device).model
+            must_be_writable(self.out)
+            photos = unseen(load_folder(self.data, painter.model.config.size), painter.metadata).to(painter.device)
+            draw_pairs(len(photos), self.pairs, self.seed)
+        report(painter.model, photos, self.out, self.pairs, self.seed, without_mi)
+        return 0
+
+
+def unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
+    """The photos held out of training if these are those the model was trained on, else all of them."""
+    held_out, trained_on = metadata.get("held_out", []), metadata.get("trained_on", [])
+    if not trained_on or not {*held_out, *trained_on} <= set(photos.names):
+        if seen := {*trained_on} & set(photos.names):  # part of the training folder, or names that every camera gives
+            warnings.warn(f"{len(seen)} of these photos have names of photos the model was trained on", stacklevel=2)
+        print(f"evaluating on all {len(photos)} photos" + ", which the model was not trained on" * (bool(trained_on) and not seen))
+        return photos
+    if len(held_out) < 2:
+        warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: evaluating on all", stacklevel=2)
+        return photos
+    print(f"evaluating on the {len(held_out)} photos that were held out of training")
+    return photos.subset([photos.names.index(name) for name in held_out])
+
+
+def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:
+    """Write Table 1 and the figures, print the table."""
+    import torch
+
+    from ..color_transfer import figures
+    from ..color_transfer.evaluation import draw_pairs, evaluate
+    from ..plotting import save
+
+    result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
+    result.write(out)
+    sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
+    source, target = photos.pictures(sources), photos.pictures(targets)
+    with torch.no_grad():
+        output = paint(source, target)
+        ablated = None if without_mi is None else without_mi(source, target)
+    save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
+    save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
+    save(figures.comparison(source, target, output, ablated), out / "comparison.png")
+    print(result.as_markdown())
+    print(f"written to {out}: table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")

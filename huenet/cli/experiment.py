@@ -1,0 +1,41 @@
+"""`huenet experiment`."""
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from .mistakes import must_be_writable, user_input
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Try one of the other losses on real photos: a figure and its numbers, within a minute.
+
+    structure and harmonic want a folder of pairs, NAME_A a photo and NAME_B its map; contextual any photos.
+
+        huenet experiment structure --data maps/val_paired --out experiments
+    """
+
+    loss: tyro.conf.Positional[Literal["structure", "contextual", "harmonic"]]
+    """Which loss."""
+    data: Path
+    """Folder of images."""
+    out: Path
+    """Folder for LOSS.png and LOSS.json."""
+    seed: int = 0
+    """Seed of everything random."""
+
+    def execute(self) -> int:
+        experiment = importlib.import_module(f"huenet.experiments.{self.loss}")
+        with user_input():
+            must_be_writable(self.out)
+            result = experiment.run(self.data, self.out, seed=self.seed)
+        text = json.dumps(result, indent=2)
+        (self.out / f"{self.loss}.json").write_text(text + "\n")
+        print(text)
+        print(f"written to {self.out}: {self.loss}.png, {self.loss}.json")
+        return 0

@@ -1,0 +1,68 @@
+"""What only the user can put right, and how it is told."""
+
+import contextlib
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class Mistake(Exception):
+    """Something only the user can put right; the message says what."""
+
+
+@contextlib.contextmanager
+def user_input() -> Iterator[None]:
+    """Around what reads or checks a user's input: a ``ValueError`` is the user's mistake there, not ours."""
+    try:
+        yield
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+
+
+def must_be_writable(folder: Path) -> None:
+    """Make the folder. Raises ``OSError`` if nothing can be written there, before any work is done in vain."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+@contextlib.contextmanager
+def out_of_memory() -> Iterator[None]:
+    """Settings too large for this machine are the user's mistake; on a CPU torch has no exception of its own for it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        torch = sys.modules.get("torch")
+        ours = torch is not None and isinstance(error, torch.OutOfMemoryError)
+        if not isinstance(error, MemoryError) and not ours and "can't allocate memory" not in str(error):
+            raise
+        what = str(error).split("CPUAllocator: ")[-1].split(". ")[0]
+        raise Mistake(f"out of memory ({what}): smaller pictures, batches, widths or bins need less") from error
+
+
+@contextlib.contextmanager
+def our_warnings() -> Iterator[None]:
+    """Show this package's warnings as one line each, and leave the others as they are."""
+    from tqdm import tqdm
+
+    usual, package = warnings.showwarning, Path(__file__).parents[1]
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if package in Path(filename).parents:
+            tqdm.write(f"huenet: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, filename, *rest)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def in_one_line(error: Exception) -> str:
+    """An error's message; of one of the operating system, the file's name and the reason."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

@@ -1,0 +1,96 @@
+"""`huenet train`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from ..color_transfer.config import Config, LossConfig, ModelConfig, TrainConfig
+from ..color_transfer.presets import PRESETS
+from ..training.config import RunConfig
+from .mistakes import Mistake, must_be_writable, user_input
+
+if TYPE_CHECKING:
+    from ..training.protocol import System
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Train on a folder of photos.
+
+    Stopped or killed, the same command goes on from the last checkpoint.
+
+        huenet train --data photos --out run --preset small --hold-out 30
+        huenet train --data photos --out run --size 128 --mi-weight 0
+        torchrun --nproc-per-node 8 -m huenet train --data photos --out run
+
+    OUT receives checkpoint.safetensors, generator.safetensors (for transfer and evaluate), metrics.csv, the same for
+    TensorBoard, and samples/. The defaults shown below are those of the chosen preset: try --preset small --help.
+    """
+
+    data: Path
+    """Folder of photos: any mode, size and orientation."""
+    out: Path
+    """Folder of the training run."""
+    model: ModelConfig
+    loss: LossConfig
+    train: TrainConfig
+    run: RunConfig
+    preset: Literal["paper", "default", "small"] = "default"
+    """Settings to start from: the paper to the letter, the best pictures, or a quarter of an hour on two CPU cores."""
+
+    def execute(self) -> int:
+        from ..color_transfer.system import ColorTransfer
+        from ..data import load_folder
+        from ..training.distributed import joined
+
+        config = Config(self.model, self.loss, self.train)
+        with contextlib.ExitStack() as stack:
+            with user_input():
+                world = stack.enter_context(joined(self.run.device))
+                if not world.main:
+                    warnings.simplefilter("ignore")
+                must_be_writable(self.out)
+                system = ColorTransfer(config, load_folder(self.data, config.model.size), world)
+            return run_training(system, self.out, self.run)
+
+
+def preset_defaults(arguments: Sequence[str]) -> Train:
+    """The train command's defaults, which depend on --preset wherever it stands; tyro judges its value."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset", nargs="?")
+    name = parser.parse_known_args(arguments)[0].preset
+    name = name if name in PRESETS else "default"
+    preset = PRESETS[name]
+    return Train(
+        data=tyro.MISSING, out=tyro.MISSING, preset=name, model=preset.model, loss=preset.loss, train=preset.train, run=RunConfig()
+    )
+
+
+def run_training(system: System, out: Path, run: RunConfig) -> int:
+    """Train and say how it went; returns the exit code."""
+    from ..training.run import TrainingError, TrainingRun
+
+    with user_input():
+        training = TrainingRun(system, out, run)
+    with contextlib.closing(training):
+        try:
+            outcome = training.proceed()
+        except TrainingError as error:
+            raise Mistake(str(error)) from error
+    by = outcome.stopped_by
+    if by is None:
+        said = f"trained {outcome.step} steps: {out / system.result}"
+    else:
+        how_far = f"after step {outcome.step} of {system.config.train.steps}"
+        said = f"stopped ({by if by == 'time' else by.name}) {how_far}; the same command goes on from there"
+    if system.world.main:
+        print(said)
+    return 0 if by in (None, "time") else 128 + by

@@ -1,0 +1,1 @@
+"""Hue-Net: paints one photo with the colours of another."""

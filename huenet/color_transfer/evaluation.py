@@ -1,0 +1,195 @@
+"""The Hue-Net paper's Table 1, on seeded pairs of photographs.
+
+    result = evaluate(model, photos, pairs=200, seed=0)
+    result.write("out/")                                        # table1.md and table1.json
+
+It has the `metrics` of the evaluated model and of the classical `baselines`.
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from ..data import Photos
+from .baselines import match_hue, reinhard
+from .metrics import hue_emd, hue_mutual_information
+
+Method = Callable[[Tensor, Tensor], Tensor]
+"""A method of colour transfer: sources and targets, RGB (B, 3, H, W) in [0, 1], to outputs like the sources."""
+METRICS = ("emd_target_source", "emd_target_output", "mi_source_target", "mi_source_output")
+_OF_OUTPUT = ("emd_target_output", "mi_source_output")
+_EXAMPLES = 7  # rows of the paper's table
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    `pairs`: for each pair the names `source` and `target`, the four `METRICS`, and by method ("reinhard",
+    "matching", "without_mi") the two that depend on the output. `settings`: how it was measured.
+    """
+
+    pairs: list[dict]
+    settings: dict
+
+    def means(self, method: str | None = None) -> dict[str, float]:
+        """The four metrics' means over all pairs, of the evaluated model or of another `method`."""
+        rows = [row if method is None else row | row[method] for row in self.pairs]
+        return {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
+
+    @property
+    def others(self) -> list[str]:
+        """The methods beside the evaluated model: the baselines, and "without_mi" where one was given."""
+        return [name for name, value in self.pairs[0].items() if isinstance(value, dict)]
+
+    def as_dict(self) -> dict:
+        """The content of table1.json."""
+        others = {method: self.means(method) for method in self.others}
+        return {"mean": self.means(), **others, "pairs": self.pairs, "settings": self.settings}
+
+    def as_markdown(self) -> str:
+        """The content of table1.md: the first pairs as in the paper, then the means of all methods."""
+        columns = ["No.", "source", "target", "EMD TAR-SRC", "EMD TAR-OUT", "MI SRC-TAR", "MI SRC-OUT"]
+        rows = [
+            [str(number), *(row[role].replace("|", "\\|") for role in ("source", "target")), *_format(row)]
+            for number, row in enumerate(self.pairs[:_EXAMPLES], start=1)
+        ]
+        rows.append(["mean", f"of {len(self.pairs)} pairs", "", *_format(self.means())])
+        if "without_mi" in self.others:
+            columns.append("MI SRC-OUT w/o L_MI")
+            information = [row["without_mi"]["mi_source_output"] for row in self.pairs[:_EXAMPLES]]
+            information.append(self.means("without_mi")["mi_source_output"])
+            rows = [[*row, f"{number:.3f}"] for row, number in zip(rows, information)]
+        titles = {"without_mi": "Hue-Net without L_MI", "reinhard": "Reinhard (Lab)", "matching": "hue histogram matching"}
+        methods = [["Hue-Net", *_format(self.means())]]
+        methods += [[titles[method], *_format(self.means(method))] for method in self.others]
+        return "\n".join(
+            [
+                "# Table 1: colour transfer",
+                "",
+                *_markdown_table(columns, rows, text_columns=3),
+                "",
+                *_markdown_table(["mean", *columns[3:7]], methods, text_columns=1),
+                "",
+                _how_measured(self.settings),
+                "",
+            ]
+        )
+
+    def write(self, folder: str | os.PathLike[str]) -> None:
+        """Write table1.md and table1.json into `folder`, which is made where it is missing."""
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "table1.md").write_text(self.as_markdown(), encoding="utf-8", errors="backslashreplace")
+        table = json.dumps(self.as_dict(), indent=1, allow_nan=False)
+        (path / "table1.json").write_text(table + "\n", encoding="utf-8")
+
+
+def evaluate(
+    paint: Method,
+    photos: Photos,
+    pairs: int = 200,
+    seed: int = 0,
+    *,
+    without_mi: Method | None = None,
+    batch_size: int = 16,
+    bins: int = 256,
+) -> Evaluation:
+    """Table 1 of `paint`, of the two classical baselines and, where given, of a model trained without L_MI.
+
+    `paint` takes sources and targets, float RGB (B, 3, S, S) in [0, 1] on the photos' device with S = `photos.size`, and returns
+    outputs like the sources. The pairs are those of `draw_pairs`. Raises ValueError for fewer than two photos, `pairs` below 1, and
+    an output of another shape, not finite or outside [0, 1].
+    """
+    drawn = draw_pairs(len(photos), pairs, seed)
+    methods = {"output": paint, "reinhard": reinhard, "matching": match_hue}
+    if without_mi is not None:
+        methods["without_mi"] = without_mi
+    rows: list[dict] = []
+    with tqdm(total=len(drawn), desc="evaluating", unit="pair", disable=None, leave=False) as progress:
+        for start in range(0, len(drawn), batch_size):
+            batch = drawn[start : start + batch_size]
+            rows += _measure(methods, photos, batch, bins)
+            progress.update(len(batch))
+    settings = {
+        "size": photos.size,
+        "pairs": len(drawn),
+        "photos": len(photos),
+        "seed": seed,
+        "bins": bins,
+        "emd": "circular, RMS (Eq. 12, 14), hard bins, weighted by each image's own saturation * value",
+        "mi": "relative mutual information I / H, hard bins, weighted by the source's saturation * value",
+    }
+    return Evaluation(rows, settings)
+
+
+def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
+    """Seeded (source, target) indices of `photos` photos, the two different and no pair twice.
+
+    There are photos * (photos - 1) such pairs; where `pairs` asks for more, all are returned.
+    """
+    if photos < 2:
+        raise ValueError(f"a pair needs two photos, got {photos}")
+    if pairs < 1:
+        raise ValueError(f"pairs must be at least 1, got {pairs}")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
+    possible = photos * (photos - 1)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    source, step = np.divmod(rng.choice(possible, min(pairs, possible), replace=False), photos - 1)
+    target = (source + 1 + step) % photos
+    return list(zip(source.tolist(), target.tolist()))
+
+
+def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[int, int]], bins: int) -> list[dict]:
+    sources, targets = zip(*batch)
+    source, target = photos.pictures(sources), photos.pictures(targets)
+    between = {
+        "emd_target_source": hue_emd(target, source, bins).tolist(),
+        "mi_source_target": hue_mutual_information(source, target, bins).tolist(),
+    }
+    rows = [
+        {"source": photos.names[i], "target": photos.names[j], **{name: values[n] for name, values in between.items()}}
+        for n, (i, j) in enumerate(batch)
+    ]
+    for method, paint in methods.items():
+        with torch.no_grad():
+            output = paint(source, target)
+        _check_output(output, source)
+        of_output = zip(hue_emd(target, output, bins).tolist(), hue_mutual_information(source, output, bins).tolist())
+        for row, values in zip(rows, of_output):
+            found = dict(zip(_OF_OUTPUT, values))
+            row.update(found if method == "output" else {method: found})
+    return rows
+
+
+def _check_output(output: Tensor, source: Tensor) -> None:
+    if output.shape != source.shape:
+        raise ValueError(f"paint must return the source's shape {tuple(source.shape)}, got {tuple(output.shape)}")
+    if not (output.isfinite().all() and output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
+        raise ValueError(f"paint must return RGB in [0, 1], got {output.min():g} to {output.max():g}")
+
+
+def _format(metrics: dict) -> list[str]:
+    return [f"{metrics[metric]:.3f}" for metric in METRICS]
+
+
+def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int) -> list[str]:
+    alignment = ["---" if index < text_columns else "---:" for index in range(len(columns))]
+    return [f"| {' | '.join(row)} |" for row in (columns, alignment, *rows)]
+
+
+def _how_measured(settings: dict) -> str:
+    return (
+        f"{settings['pairs']} pairs of {settings['photos']} photos (seed {settings['seed']}) at "
+        f"{settings['size']} x {settings['size']}, {settings['bins']} bins. "
+        f"EMD: {settings['emd']}; less is closer to the target. "
+        f"MI: {settings['mi']}; more keeps more of the source."
+    )

@@ -1,0 +1,83 @@
+"""How Hue-Net learns: its generator and discriminator, their loss, and one step of both."""
+
+import torch
+from torch import Tensor, nn
+
+from ..color import color_weights, rgb_to_hsv, wrap_hue
+from ..losses import HueNetLoss
+from ..training.distributed import World
+from ..training.trained_networks import TrainedNetworks, step_seed
+from .config import Config
+from .discriminator import HueDiscriminator
+from .model import HueNet
+
+
+class HueGAN:
+    """Generator and discriminator (None without adversarial loss), and how a pair of batches changes them."""
+
+    def __init__(self, config: Config, world: World) -> None:
+        self.config, self.world, train = config, world, config.train
+        torch.manual_seed(train.seed)  # the same weights in every process
+        networks: dict[str, nn.Module] = {"generator": HueNet(config.model).generator}
+        if config.loss.adversarial_weight:
+            networks["discriminator"] = HueDiscriminator(config.model)
+        self.generator, self.discriminator = networks["generator"], networks.get("discriminator")
+        rates = {"generator": train.learning_rate, "discriminator": train.discriminator_learning_rate or train.learning_rate}
+        self.networks = TrainedNetworks(networks, rates, train, world, averages={"generator": "average"})
+        self.loss = HueNetLoss.from_config(config.loss)
+
+    def step(self, step: int, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """One step of the discriminator, then one of the generator, on RGB batches (B, 3, H, W) of this process.
+
+        Returns this process's losses, scalars: total, emd, mi, adversarial, smoothness, discriminator (0 without one).
+        """
+        networks, dtype = self.networks, self.networks.dtype
+        networks.begin(step)
+        source_hsv, target_hsv = self._turned_together(step, rgb_to_hsv(source.to(dtype)), rgb_to_hsv(target.to(dtype)))
+        with networks.autocast():
+            hue = networks.parallel["generator"](source_hsv, target_hsv)
+        painted = torch.cat([hue, source_hsv[:, 1:]], dim=1)
+        judged = hue.new_zeros(())
+        fake_logits = None
+        if self.discriminator is not None:
+            judged = self._step_discriminator(source_hsv, painted.detach())
+            with networks.autocast():
+                (fake_logits,) = self.discriminator(painted)
+        color = self.config.loss.weighting == "color"
+        parts = self.loss(
+            hue,
+            target_hsv[:, :1],
+            source_hsv[:, :1],
+            output_weights=color_weights(source_hsv) if color else None,
+            target_weights=color_weights(target_hsv) if color else None,
+            fake_logits=fake_logits,
+        )
+        networks.descend(parts.total, "generator")
+        return {**{name: value.detach() for name, value in parts._asdict().items()}, "discriminator": judged}
+
+    def model(self) -> HueNet:
+        """A float32 copy of the model as it would paint now, in eval mode: of the running average where there is one."""
+        model = HueNet(self.config.model).to(self.world.device)
+        model.generator.load_state_dict(self.networks.weights("generator"))
+        return model.eval()
+
+    def _step_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        self.discriminator.requires_grad_(True)
+        with self.networks.autocast():
+            real_logits, fake_logits = self.networks.parallel["discriminator"](real, fake)
+        loss = self.loss.adversarial.discriminator(real_logits, fake_logits)
+        self.networks.descend(loss, "discriminator")
+        # The generator's step needs gradients through the discriminator, not of it.
+        self.discriminator.requires_grad_(False)
+        return loss.detach()
+
+    def _turned_together(self, step: int, *images: Tensor) -> list[Tensor]:
+        """The HSV images with their hues turned, all those of a pair by the same random angle."""
+        train, world = self.config.train, self.world
+        if not train.hue_jitter:
+            return list(images)
+        # Drawn for the joint batch, so that it does not depend on the number of processes.
+        drawn = torch.rand(train.batch_size, generator=torch.Generator().manual_seed(step_seed(train.seed, step)))
+        angles = train.hue_jitter * (2 * drawn.chunk(world.size)[world.rank] - 1)
+        angles = angles.to(world.device, self.networks.dtype)[:, None, None, None]
+        return [torch.cat([wrap_hue(image[:, :1] + angles), image[:, 1:]], dim=1) for image in images]

@@ -1,0 +1,129 @@
+"""A folder of photographs as squares of uint8 in memory, and some of them held out."""
+
+import hashlib
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .images import find_images, fit, load_image
+
+# pix2pix loads at 286 and crops 256 out of it; the same proportion at every size.
+LOAD_RATIO = 286 / 256
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Decoded square photographs.
+
+    `images`: uint8 (N, 3, S, S); `names`: N file names; `size`: side of the pictures handed out, at most S.
+    What S has over `size` is room for random crops; it is S itself unless given.
+    """
+
+    images: Tensor
+    names: tuple[str, ...]
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.images.shape)
+        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+            raise ValueError(f"images must be uint8 of shape (N, 3, S, S), got {self.images.dtype} {shape}")
+        if len(self.names) != shape[0]:
+            raise ValueError(f"names must have one name for each of the {shape[0]} images, got {len(self.names)}")
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "size", self.size or shape[-1])
+        if not 0 < self.size <= shape[-1]:
+            raise ValueError(f"size must be from 1 to the images' side {shape[-1]}, got {self.size}")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same photos with the images on `device`."""
+        return replace(self, images=self.images.to(device))
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """The photos at `indices`, in that order."""
+        chosen = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
+        return replace(self, images=self.images[chosen], names=tuple(self.names[index] for index in indices))
+
+    def pictures(self, indices: Sequence[int]) -> Tensor:
+        """Centre crops of the photos at `indices` as float RGB (B, 3, size, size) in [0, 1]."""
+        chosen = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
+        margin = (self.images.shape[-1] - self.size) // 2
+        inside = slice(margin, margin + self.size)
+        return self.images[chosen, :, inside, inside].float() / 255.0
+
+    def digest(self) -> str:
+        """SHA-256 of all pixels, which tells photos of the same names apart."""
+        return hashlib.sha256(self.images.contiguous().cpu().numpy()).hexdigest()
+
+
+def load_folder(folder: str | os.PathLike[str], size: int, minimum: int = 2, margin: bool = True) -> Photos:
+    """Every image of `folder` (see `find_images`) decoded once, fitted to a square and kept as uint8.
+
+    The square's side is `size`, or with `margin` 286/256 of it (as pix2pix), so that random crops have room. A file that cannot be
+    read is skipped with a warning that names it. Raises ValueError where fewer than `minimum` images are usable.
+    """
+    if size < 1:
+        raise ValueError(f"size must be at least 1, got {size}")
+    paths = find_images(folder)
+    side = math.ceil(size * LOAD_RATIO) if margin else size
+    images = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
+    names, failures = [], []
+    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+        loaded = pool.map(lambda path: _load_square(path, side), paths)
+        progress = tqdm(loaded, "photos", len(paths), delay=1.0, disable=None, leave=False)
+        for path, image in zip(paths, progress):
+            if isinstance(image, ValueError):
+                failures.append(str(image))
+                warnings.warn(f"skipped: {image}", stacklevel=2)
+            else:
+                images[len(names)] = image
+                names.append(path.name)
+    if len(names) < minimum:
+        raise ValueError(_too_few(folder, len(names), minimum, failures))
+    return Photos(images[: len(names)], tuple(names), size)
+
+
+def hold_out(photos: Photos, count: int, seed: int) -> tuple[Photos, Photos]:
+    """`photos` split into (the others, `count` held out), drawn with `seed`; both keep their order.
+
+    Raises ValueError unless 0 <= count < len(photos).
+    """
+    if not 0 <= count < len(photos):
+        raise ValueError(f"cannot hold out {count} of {len(photos)} photos: at least one must remain")
+    order = seeded_generator(seed).permutation(len(photos))
+    return photos.subset(sorted(order[count:].tolist())), photos.subset(sorted(order[:count].tolist()))
+
+
+def seeded_generator(*key: int) -> np.random.Generator:
+    """Random numbers that are a function of the key, a seed and what it is split by. Raises ValueError for negative ones."""
+    if any(part < 0 for part in key):
+        raise ValueError(f"seed must be an integer >= 0, got {key[0]}")
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def _load_square(path: Path, side: int) -> Tensor | ValueError:
+    try:
+        # Decoded at no less than twice the size, so that the antialiasing is still Lanczos's.
+        return fit(load_image(path, at_least=2 * side), side)
+    except ValueError as error:
+        return error
+
+
+def _too_few(folder: str | os.PathLike[str], usable: int, minimum: int, failures: list[str]) -> str:
+    message = f"{folder} has {usable} usable image{'s' * (usable != 1)}, at least {minimum} are needed"
+    if not failures:
+        return message
+    more = f"; and {len(failures) - 3} more" * (len(failures) > 3)
+    return f"{message} ({len(failures)} could not be read: {'; '.join(failures[:3])}{more})"

@@ -1,0 +1,111 @@
+"""Checkpoints: safetensors files with JSON in their metadata, replaced atomically. No pickle.
+
+A file of kind "generator" holds what painting needs, one of kind "training" a whole training run. A reader finds the old file
+or the new one, complete, whenever the writer is killed.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+Kind = Literal["generator", "training"]
+VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, is damaged, or does not fit; the message names it."""
+
+
+def write(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors (any device, stored contiguously) and JSON-able metadata to ``path`` atomically and durably.
+
+    Raises ``OSError`` if it cannot be written; the old file, if any, then stays.
+    """
+    path = Path(path)
+    # Its name is fixed, so that what a killed writer leaves behind is overwritten by the next. safetensors' own writing to a
+    # file would leave a part of random name, and a file that only its owner may read.
+    temporary = path.with_name(f".{path.name}.partial")
+    header = {"format": "huenet", "version": str(VERSION), "kind": kind}
+    header.update((key, json.dumps(value)) for key, value in metadata.items())
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    temporary.write_bytes(safetensors.torch.save(stored, header))
+    _flush(temporary)
+    os.replace(temporary, path)
+    if os.name == "posix":
+        _flush(path.parent)
+
+
+def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors, on the CPU, and metadata of a file that `write` made.
+
+    Raises ``CheckpointError`` if it is something else or damaged, ``OSError`` if it cannot be opened.
+    """
+    path = Path(path)
+    with path.open("rb"):  # a missing file or folder is an OSError, whatever safetensors would make of it
+        pass
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
+    if header.pop("format", None) != "huenet" or header.pop("version", None) != str(VERSION):
+        raise CheckpointError(f"{path} is not a huenet checkpoint of version {VERSION}")
+    if (found := header.pop("kind", None)) != kind:
+        raise CheckpointError(
+            f"{path} is a {found} checkpoint where a {kind} checkpoint is needed "
+            "(painting takes generator.safetensors, training checkpoint.safetensors)"
+        )
+    try:
+        return tensors, {key: json.loads(value) for key, value in header.items()}
+    except ValueError as error:
+        raise CheckpointError(f"{path} has damaged metadata: {error}") from error
+
+
+def load_module(path: str | os.PathLike[str], module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load a state dictionary. Raises ``CheckpointError`` naming ``path`` if names or shapes do not fit."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[1:2] or [str(error)]
+        raise CheckpointError(f"{path} holds another architecture's weights: {first[0].strip()}") from error
+
+
+def flatten(state: Mapping[int | str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """An optimiser's state, ``state_dict()["state"]``, as tensors named ``index.key``."""
+    return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}
+
+
+def unflatten(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The inverse of `flatten`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = value
+    return state
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors renamed to ``prefix/name``."""
+    return {f"{prefix}/{name}": value for name, value in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the tensors that `with_prefix` named, under their own names."""
+    return {name.removeprefix(f"{prefix}/"): value for name, value in tensors.items() if name.startswith(f"{prefix}/")}
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

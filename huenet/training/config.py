@@ -1,0 +1,110 @@
+"""Settings that all systems share: of their training, and of how it is run.
+
+Plain frozen dataclasses, cheap to import; the command line shows every field's docstring in ``--help``. Each checks its
+own values and raises ``ValueError`` naming the setting.
+"""
+
+import dataclasses
+import math
+from typing import Any, Literal, Self, get_type_hints
+
+
+def check_int(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def check_number(name: str, value: float, least: float, below: float = math.inf) -> None:
+    if not (math.isfinite(value) and least <= value < below):
+        limit = "" if below == math.inf else f" and below {below:g}"
+        raise ValueError(f"{name} must be a number of at least {least:g}{limit}, got {value}")
+
+
+@dataclasses.dataclass(frozen=True)
+class BaseTrainConfig:
+    """Optimisation and data, as far as all systems share them; a system's own settings go into a subclass."""
+
+    steps: int = 20_000
+    """Training steps in all."""
+    batch_size: int = 32
+    """Source/target pairs per step, over all processes."""
+    learning_rate: float = 2e-4
+    """Adam's learning rate for the generator."""
+    discriminator_learning_rate: float | None = None
+    """Adam's learning rate for the discriminator. None: the generator's."""
+    beta1: float = 0.5
+    """Adam's first momentum."""
+    beta2: float = 0.999
+    """Adam's second momentum."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate over the steps: constant (paper), or a half cosine down to zero."""
+    warmup: int = 0
+    """Steps over which the learning rate grows from nothing at first."""
+    ema: float = 0.0
+    """Decay of the running average of the generator's weights which is then used for painting; 0 for none."""
+    hold_out: int = 0
+    """Photos kept out of training, chosen by the seed; evaluate and the sample pictures use them."""
+    flips: bool = True
+    """Flip the training photos upside down and left to right at random."""
+    crop: bool = True
+    """Crop the training photos at random; without it, at their centre."""
+    seed: int = 0
+    """Seed of everything random."""
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    """Arithmetic of the networks. auto: bfloat16 mixed precision on a GPU, float32 elsewhere. Losses never go below
+    float32."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("hold_out", 0), ("seed", 0)):
+            check_int(name, getattr(self, name), least)
+        if self.seed >= 2**63:
+            raise ValueError(f"seed must be below 2**63, got {self.seed}")
+        for name in ("learning_rate", "discriminator_learning_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not (math.isfinite(rate) and rate > 0):
+                raise ValueError(f"{name} must be a positive number, got {rate}")
+        for name in ("beta1", "beta2", "ema"):
+            check_number(name, getattr(self, name), 0.0, below=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """How to run; none of these changes the result, so they may differ when a run is resumed."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ... auto: the GPU where there is one."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
+    sample_every: int = 500
+    """Steps between sample pictures."""
+    log_every: int = 10
+    """Steps between rows of metrics."""
+    max_minutes: float | None = None
+    """Stop with a checkpoint after this many minutes; the same command goes on from there."""
+    progress: bool = True
+    """Show the progress bar."""
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint_every", "sample_every", "log_every"):
+            check_int(name, getattr(self, name), 1)
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
+
+
+class BaseConfig:
+    """All that decides what a training run ends with, beside its data.
+
+    A system's own is a frozen dataclass with a field for each group of settings, themselves dataclasses; one is `train`.
+    """
+
+    train: BaseTrainConfig
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Nested dictionary of plain values, as stored in checkpoints."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, dict[str, Any]]) -> Self:
+        """The inverse of ``as_dict``. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for unknown or missing settings."""
+        groups = get_type_hints(cls)
+        return cls(**{field.name: groups[field.name](**values[field.name]) for field in dataclasses.fields(cls)})

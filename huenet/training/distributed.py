@@ -1,0 +1,94 @@
+"""One process or many: what training needs to know and do when started by torchrun.
+
+torchrun --nproc-per-node 8 -m huenet train --data photos --out run
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among ``size`` processes, and its device."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the one process that writes and prints."""
+        return self.rank == 0
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module, its gradients averaged over all processes in its backward pass."""
+        if self.size == 1:
+            return module
+        return DistributedDataParallel(module, device_ids=[self.device] if self.device.type == "cuda" else None)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean over all processes, in each of them."""
+        if self.size > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+            values /= self.size
+        return values
+
+    def max(self, value: int) -> int:
+        """Largest of all processes' values, in each of them."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor(value, device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return int(shared)
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+ALONE = World(torch.device("cpu"))
+"""One process on the CPU."""
+
+
+@contextlib.contextmanager
+def joined(device: str = "auto") -> Iterator[World]:
+    """Join the processes that torchrun started, or be the only one; leave them at the end.
+
+    ``device``: any of torch's names, or auto: this process's GPU where there is one. Raises ``ValueError`` for a device that is
+    not there.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = find_device(device)
+    if size == 1:
+        yield World(chosen)
+        return
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield World(chosen, dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+def find_device(name: str) -> torch.device:
+    """The device called ``name``; auto: the GPU where there is one. Raises ``ValueError`` if it is not available."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.empty(0, device=device).cpu()  # there, and with data, unlike torch's "meta"
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no such device; a torch built without it; no data there
+        raise ValueError(f"device {name} is not available: {str(error).splitlines()[0].split('. ')[0]}") from error
+    return device

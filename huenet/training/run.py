@@ -1,0 +1,172 @@
+"""The loop that trains any `System`: stopped at any moment, it goes on where it was.
+
+    OUT/checkpoint.safetensors   the whole state, replaced atomically: an exact resume needs this file and the same command
+    OUT/<system.result>          what users of the trained system load
+    OUT/metrics.csv              losses by step, and the same for TensorBoard
+    OUT/samples/step_*.png       the same few examples as training proceeds
+
+Everything random in step s, the batch included, is a function of (seed, s, rank), so a checkpoint holds no random state and
+no position in the epoch beyond the number of the step.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from . import checkpoint
+from .config import RunConfig
+from .metrics_log import MetricsLog
+from .protocol import System
+from .resume import check_same_run
+from .stopping import Reason, agreed_reason, caught_signals
+
+CHECKPOINT = "checkpoint.safetensors"
+USUAL = RunConfig()
+NEVER = 2**62
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why, and which checkpoint stays."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far training came, and what stopped it before its last step, if anything: its time limit or a signal."""
+
+    step: int
+    stopped_by: Reason | None = None
+
+
+def train(system: System, out: str | os.PathLike[str], run: RunConfig = USUAL) -> Outcome:
+    """Train until the system's ``config.train.steps``, or go on with the run that the folder ``out`` holds.
+
+    Raises `CheckpointError` if ``out`` holds another run (other settings, other photos) or a damaged checkpoint, `TrainingError`
+    when a loss or weight stops being finite, ``OSError`` if ``out`` cannot be written.
+    """
+    with contextlib.closing(TrainingRun(system, out, run)) as training:
+        return training.proceed()
+
+
+class TrainingRun:
+    """A training run, from where its folder says it is; see `train`."""
+
+    def __init__(self, system: System, out: str | os.PathLike[str], run: RunConfig = USUAL) -> None:
+        self.system, self.out, self.run, self.world = system, Path(out), run, system.world
+        self.train = system.config.train
+        self.started = time.monotonic()
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.step = self._resumed()
+        self.world.wait()  # nobody writes before everybody has read
+        self.log = MetricsLog(self.out, (*system.losses, "images_per_second"), self.step) if self.world.main else None
+        self.reported = self.step, time.monotonic()
+        # The first step that had a loss that was not finite; kept on the device, so that no step waits for its losses.
+        self.first_bad = torch.full((), NEVER, device=self.world.device)
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def proceed(self) -> Outcome:
+        """Train to the last step, or until Ctrl-C, SIGTERM or the time limit, and save."""
+        last, every = self.train.steps, self.run
+        stopped_by = saved = None
+        with self._progress() as bar, caught_signals() as caught:
+            while self.step < last and stopped_by is None:
+                losses = self._train_step()
+                bar.update()
+                if self.step % every.log_every == 0 or self.step == last:
+                    bar.set_postfix_str(self._report(losses), refresh=False)
+                if self.step % every.sample_every == 0 or self.step == last:
+                    self._save_sample()
+                if self.step % every.checkpoint_every == 0:
+                    self._save()
+                    saved = self.step
+                stopped_by = self._stopped_by(caught)
+            if saved != self.step:
+                self._save()
+        self.world.wait()  # who leaves while another saves would close the connections between them
+        return Outcome(self.step, stopped_by if self.step < last else None)
+
+    def _progress(self) -> tqdm:
+        return tqdm(
+            total=self.train.steps,
+            initial=self.step,
+            unit="step",
+            desc="training",
+            dynamic_ncols=True,
+            disable=not (self.run.progress and self.world.main),
+        )
+
+    def _train_step(self) -> dict[str, Tensor]:
+        losses = self.system.step(self.step)
+        self.step += 1
+        finite = torch.stack([value.isfinite() for value in losses.values()]).all()
+        self.first_bad = torch.where(finite, self.first_bad, self.first_bad.clamp_max(self.step))
+        return losses
+
+    def _report(self, losses: dict[str, Tensor]) -> str:
+        """Log the mean losses of all processes; returns them as text for the progress bar."""
+        self._check_finite()
+        names = self.system.losses
+        values = dict(zip(names, self.world.mean(torch.stack([losses[name] for name in names])).tolist()))
+        now = time.monotonic()
+        step, moment = self.reported
+        values["images_per_second"] = (self.step - step) * self.train.batch_size / (now - moment)
+        self.reported = self.step, now
+        if self.log is not None:
+            self.log.write(self.step, values)
+        parts = [f"{name} {values[name]:.3g}" for name in names if name != "total"]
+        return ", ".join([*parts, f"{values['images_per_second']:.3g} images/s"])
+
+    def _check_finite(self) -> None:
+        first_bad = -self.world.max(-int(self.first_bad))
+        if first_bad < NEVER:
+            raise TrainingError(f"a loss was not finite at step {first_bad}; {self._last_good()}")
+
+    def _last_good(self) -> str:
+        path = self.out / CHECKPOINT
+        return f"the last good checkpoint is {path}" if path.exists() else "there is no checkpoint yet"
+
+    def _stopped_by(self, caught: list[signal.Signals]) -> Reason | None:
+        # Processes agree on this only now and then, because it makes them wait for each other.
+        if self.world.size > 1 and self.step % self.run.log_every:
+            return None
+        limit = self.run.max_minutes
+        return agreed_reason(self.world, caught, limit is not None and time.monotonic() - self.started >= 60 * limit)
+
+    def _save_sample(self) -> None:
+        if self.log is None:
+            return
+        folder = self.out / "samples"
+        folder.mkdir(exist_ok=True)
+        self.system.sample().save(folder / f"step_{self.step:06d}.png")
+
+    def _save(self) -> None:
+        self._check_finite()
+        tensors = self.system.state()
+        if self.log is None:
+            return
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise TrainingError(f"{name} was not finite after step {self.step}; {self._last_good()}")
+        self.log.flush()  # first, so that the rows of every step the checkpoint counts are in the file
+        metadata = {"config": self.system.config.as_dict(), **self.system.data, "step": self.step}
+        self.system.export(self.out / self.system.result, metadata)
+        checkpoint.write(self.out / CHECKPOINT, "training", tensors, metadata)
+
+    def _resumed(self) -> int:
+        """Take up the folder's checkpoint, if there is one; returns the number of steps done."""
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            return 0
+        tensors, metadata = checkpoint.read(path, "training")
+        check_same_run(path, metadata, self.system.config, self.system.data)
+        self.system.load_state(path, tensors)
+        return metadata["step"]

@@ -1,0 +1,122 @@
+"""Networks and what trains them: optimisers, schedule, running averages, mixed precision, several processes, and their state."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from .checkpoint import CheckpointError, flatten, load_module, unflatten, with_prefix, without_prefix
+from .config import BaseTrainConfig
+from .distributed import World
+
+
+class TrainedNetworks:
+    """Networks by name, each with an Adam of its own.
+
+        networks = TrainedNetworks({"generator": g, "discriminator": d}, rates, config.train, world, {"generator": "average"})
+        networks.begin(step)
+        with networks.autocast():
+            output = networks.parallel["generator"](batch)
+        networks.descend(loss(output), "generator")
+
+    What is random in step s (dropout) is drawn from (seed, s, rank), as batches are: beside the tensors of `state` an exact resume
+    needs only the number of the step.
+
+    ``rates``: each network's learning rate, before schedule and warm-up. ``averages``: by network the name under which `state`
+    keeps a running average of its weights, if ``settings.ema`` asks for one. Networks are moved to the device in place; `parallel`
+    has them averaging their gradients over all processes.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        rates: Mapping[str, float],
+        settings: BaseTrainConfig,
+        world: World,
+        averages: Mapping[str, str],
+    ) -> None:
+        self.rates, self.settings, self.world = rates, settings, world
+        self.dtype = torch.float64 if settings.precision == "float64" else torch.float32
+        self.half = settings.precision == "bfloat16" or (settings.precision == "auto" and world.device.type == "cuda")
+        self.networks = {name: self._place(network) for name, network in networks.items()}
+        self.average_names = averages if settings.ema else {}
+        self.averages = {
+            name: AveragedModel(self.networks[name], multi_avg_fn=self._average, use_buffers=True) for name in self.average_names
+        }
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), betas=(settings.beta1, settings.beta2))
+            for name, network in self.networks.items()
+        }
+        self.parallel = {name: world.wrap(network) for name, network in self.networks.items()}
+
+    def begin(self, step: int) -> None:
+        """Set what depends on the step: the random seed, the learning rates, and the decay of the running averages."""
+        settings = self.settings
+        torch.manual_seed(step_seed(settings.seed, step, self.world.rank))
+        factor = min(1.0, (step + 1) / (settings.warmup + 1))
+        if settings.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.rates[name] * factor
+        # At first the average forgets faster, or it would remember the random beginning for long.
+        self.decay = min(settings.ema, (step + 1) / (step + 6))
+
+    def autocast(self) -> torch.autocast:
+        """Context in which networks compute in bfloat16, if that is the precision."""
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.half)
+
+    def descend(self, loss: Tensor, *names: str) -> None:
+        """One step of the networks called ``names`` down the gradient of a scalar; their running averages follow."""
+        for name in names:
+            self.optimizers[name].zero_grad()
+        loss.backward()
+        for name in names:
+            self.optimizers[name].step()
+            if name in self.averages:
+                self.averages[name].update_parameters(self.networks[name])
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """A network's state dictionary to use it with: of its running average, if there is one."""
+        return (self.averages[name].module if name in self.averages else self.networks[name]).state_dict()
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a step changes, as named tensors."""
+        tensors: dict[str, Tensor] = {}
+        for name, network in self.networks.items():
+            tensors |= with_prefix(name, network.state_dict())
+            tensors |= with_prefix(f"{name}_optimizer", flatten(self.optimizers[name].state_dict()["state"]))
+        for name, average in self.averages.items():
+            tensors |= with_prefix(self.average_names[name], average.state_dict())
+        return tensors
+
+    def load_state(self, path: Path, tensors: dict[str, Tensor]) -> None:
+        """The inverse of `state`. Raises `CheckpointError` naming ``path`` if the tensors do not fit."""
+        for name, network in self.networks.items():
+            load_module(path, network, without_prefix(name, tensors))
+            optimizer = self.optimizers[name]
+            moments = unflatten(without_prefix(f"{name}_optimizer", tensors))
+            shapes = [{key: value.shape for key, value in entry.items()} for _, entry in sorted(moments.items())]
+            if shapes != [{"step": (), "exp_avg": one.shape, "exp_avg_sq": one.shape} for one in network.parameters()]:
+                raise CheckpointError(f"{path} lacks the state of the {name}'s optimiser")
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        for name, average in self.averages.items():
+            load_module(path, average, without_prefix(self.average_names[name], tensors))
+
+    def _average(self, averaged: Any, current: Any, count: Any) -> None:
+        get_ema_multi_avg_fn(self.decay)(averaged, current, count)
+
+    def _place(self, network: nn.Module) -> nn.Module:
+        network.to(self.world.device, self.dtype)
+        # Convolutions on tensor cores read channels last; on a CPU it gains nothing.
+        return network.to(memory_format=torch.channels_last) if self.world.device.type == "cuda" else network
+
+
+def step_seed(*key: int) -> int:
+    """A seed for torch that is a function of the key: the run's seed, the step, and the rank where ranks should differ."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])

@@ -1,0 +1,33 @@
+"""`huenet experiment`."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from huenet.cli import main
+from huenet.experiments import contextual
+
+
+def test_experiment_writes_its_figure_and_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(contextual, "run", functools.partial(contextual.run, photos=4, side=14, shifts=[0, 1, 3, 4.5, 5, 6.5]))
+    rng, out = np.random.default_rng(0), tmp_path / "out"
+    for number in range(5):
+        field = rng.integers(0, 255, (12, 12, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+        Image.fromarray(field).save(tmp_path / f"{number}.png")
+    assert main(["experiment", "contextual", "--data", str(tmp_path), "--out", str(out)]) == 0
+    assert json.loads((out / "contextual.json").read_text())["quoted"]["contextual"] < 1
+    assert (out / "contextual.png").is_file()
+    assert "written to" in capsys.readouterr().out
+
+
+def test_experiment_names_what_its_data_lacks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", "structure", "--data", str(folder), "--out", str(tmp_path / "out")]) == 2
+    assert "at least two pairs of images NAME_A and NAME_B" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""Every mistake is one clear line and exit code 2; bugs and Ctrl-C are told as what they are."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from huenet.cli import main
+from huenet.cli.demo import Demo
+
+
+@pytest.fixture
+def mistakes(folder: Path, trained: Path, tmp_path: Path) -> dict[str, Path]:
+    """Files and folders of every kind, by name."""
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "zero.png").touch()
+    (tmp_path / "text.png").write_text("not an image")
+    safetensors.torch.save_file({"w": torch.ones(2)}, tmp_path / "foreign.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((trained / "generator.safetensors").read_bytes()[:500])
+    one = tmp_path / "one"
+    one.mkdir()
+    shutil.copy(next(folder.iterdir()), one)
+    (one / "zero.png").touch()
+    return {
+        "tmp": tmp_path,
+        "photos": folder,
+        "photo": sorted(folder.iterdir())[0],
+        "other": sorted(folder.iterdir())[1],
+        "generator": trained / "generator.safetensors",
+        "training": trained / "checkpoint.safetensors",
+        "run": trained,
+    }
+
+
+MISTAKES = [
+    ("", "demo, train, transfer, evaluate"),
+    ("paint", "paint"),
+    ("train --out {tmp}/a", "--data"),
+    ("train --data {photos} --out {tmp}/a --mi-wieght 3", "--mi-wieght"),
+    ("train --data {photos} --out {tmp}/a --preset huge", "--preset"),
+    ("train --data {photos} --out {tmp}/a --steps many", "--steps"),
+    ("train --data {photos} --out {tmp}/a --size 16", "size must be an integer of at least 32"),
+    ("train --data {photos} --out {tmp}/a --hold-out 8 --preset small", "cannot hold out 8 of 8"),
+    ("train --data {photos} --out {tmp}/a --device cuda:77", "cuda:77"),
+    ("train --data {photos} --out {tmp}/a --device meta", "device meta is not available"),
+    ("train --data {photos} --out {tmp}/a --seed 99999999999999999999", "seed must be below"),
+    ("train --data {photos} --out {tmp}/a --size 2000000", "out of memory"),
+    ("train --data {tmp}/nowhere --out {tmp}/a", "nowhere"),
+    ("train --data {tmp}/empty --out {tmp}/a", "empty has 0 usable images"),
+    ("train --data {tmp}/one --out {tmp}/a", "1 usable image"),
+    ("train --data {photo} --out {tmp}/a", "is not a folder"),
+    ("train --data {photos} --out {tmp}/zero.png", "zero.png"),
+    ("train --data {photos} --out /proc/nowhere/a", "/proc/nowhere"),
+    ("train --data {photos} --out {run} --preset small", "--size: 32 -> 64"),
+    ("transfer {photo} --checkpoint {generator} --out {tmp}/o.png", "TARGET"),
+    ("transfer {tmp}/none.png {photo} --checkpoint {generator} --out {tmp}/o.png", "none.png"),
+    ("transfer {tmp}/zero.png {photo} --checkpoint {generator} --out {tmp}/o.png", "zero.png"),
+    ("transfer {photo} {tmp}/text.png --checkpoint {generator} --out {tmp}/o.png", "text.png"),
+    ("transfer {photo} {photos} --checkpoint {generator} --out {tmp}/o.png", "{photos}"),
+    ("transfer {tmp}/empty {photo} --checkpoint {generator} --out {tmp}/o", "empty has no image"),
+    ("transfer {photo} {photo} --checkpoint {generator} --out {tmp}/o.xyz", "o.xyz"),
+    ("transfer {photo} {photo} --checkpoint {generator} --out {photo}", "overwrite the source"),
+    ("transfer {photo} {other} --checkpoint {generator} --out {other}", "overwrite the target"),
+    ("transfer {photos} {photo} --checkpoint {generator} --out {photos}", "overwrite the sources"),
+    ("transfer --checkpoint {generator} --bogus 3 {photo} {photo} --out {tmp}/o.png", "has no option --bogus"),
+    ("transfer {photo} {photo} --checkpoint {generator} --out {tmp}/zero.png/o.png", "zero.png"),
+    ("transfer {photo} {photo} --checkpoint {tmp}/none --out {tmp}/o.png", "none"),
+    ("transfer {photo} {photo} --checkpoint {photo} --out {tmp}/o.png", "damaged or no checkpoint"),
+    ("transfer {photo} {photo} --checkpoint {run} --out {tmp}/o.png", "{run}"),
+    ("transfer {photo} {photo} --checkpoint {training} --out {tmp}/o.png", "is a training checkpoint"),
+    ("transfer {photo} {photo} --checkpoint {tmp}/foreign.safetensors --out {tmp}/o.png", "foreign.safetensors is not a huenet"),
+    ("transfer {photo} {photo} --checkpoint {tmp}/cut.safetensors --out {tmp}/o.png", "cut.safetensors is damaged"),
+    ("transfer {photo} {photo} --checkpoint {generator} --device abacus --out {tmp}/o.png", "abacus"),
+    ("evaluate --checkpoint {generator} --data {tmp}/nowhere --out {tmp}/e", "nowhere"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --pairs 0", "pairs"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --seed -1", "seed must be"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --preset small", "huenet evaluate has no option --preset"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/zero.png", "zero.png"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/e --without-mi {training}", "is a training checkpoint"),
+    ("demo --minutes 0 --out {tmp}/d", "minutes"),
+    ("demo --data {tmp}/nowhere --out {tmp}/d", "nowhere"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), MISTAKES, ids=lambda text: text.replace("{tmp}", "")[:60])
+def test_mistakes_are_one_clear_line(line: str, said: str, mistakes: dict[str, Path], capsys: pytest.CaptureFixture) -> None:
+    code = main(line.format(**mistakes).split())
+    errors = [text for text in capsys.readouterr().err.splitlines() if "warning" not in text]
+    assert code == 2
+    assert len(errors) == 1 and errors[0].startswith("huenet: error: ") and said.format(**mistakes) in errors[0]
+
+
+def test_bugs_are_not_disguised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Demo, "execute", lambda _: [][1])
+    with pytest.raises(IndexError):
+        main(["demo"])
+
+
+def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Demo, "execute", interrupted)
+    assert main(["demo"]) == 130 and capsys.readouterr().err == "huenet: interrupted\n"

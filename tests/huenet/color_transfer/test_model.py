@@ -1,0 +1,110 @@
+"""Painting photos of any size, and the model's file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from huenet.color import hsv_to_rgb, rgb_to_hsv, unit_vector
+from huenet.color_transfer.config import ModelConfig
+from huenet.color_transfer.model import HueNet, load_generator, save_generator
+from huenet.training import checkpoint
+from huenet.training.checkpoint import CheckpointError
+from tests.huenet.color_transfer.small import SMALL, VARIANTS, images
+
+CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
+def test_painting_at_the_models_size_is_what_training_sees(variant: dict[str, str]) -> None:
+    model = HueNet(dataclasses.replace(SMALL, **variant)).eval()
+    source, target = images(2, 3, 32, 32), images(2, 3, 32, 32, seed=1)
+    source_hsv = rgb_to_hsv(source)
+    hue = model.generator(source_hsv, rgb_to_hsv(target))
+    expected = hsv_to_rgb(torch.cat([hue, source_hsv[:, 1:]], dim=1))
+    assert torch.equal(model(source, target), expected)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (20, 300), (47, 35), (90, 64)])
+def test_any_sizes_keep_the_sources_saturation_and_value(size: tuple[int, int]) -> None:
+    model = HueNet(SMALL).eval()
+    source = images(1, 3, *size)
+    painted = model(source, images(1, 3, 51, 17, seed=1))
+    assert painted.shape == source.shape
+    # RGB to HSV and back are a dozen roundings of numbers up to 1, and saturation divides by a value above 1/16 here.
+    before, after = rgb_to_hsv(source.clamp_min(1 / 16)), rgb_to_hsv(painted)
+    assert torch.allclose(before[:, 2], after[:, 2].clamp_min(1 / 16), atol=1e-6)
+
+
+def test_rotations_are_enlarged_as_unit_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The left half turns by 3/8 and the right by 5/8: between them lies half a turn, not none, within one small pixel."""
+    model = HueNet(dataclasses.replace(SMALL, head="rotation")).eval()
+    turns = torch.tensor([3 / 8, 5 / 8]).repeat_interleave(16).expand(1, 1, 32, 32)
+    monkeypatch.setattr(model.generator.unet, "forward", lambda *_: unit_vector(turns))
+    source = hsv_to_rgb(torch.stack([images(1, 256, 256), *torch.full((2, 1, 256, 256), 0.9)], dim=1))
+    turned = rgb_to_hsv(model(source, source))[:, 0] - rgb_to_hsv(source)[:, 0]
+    # Sixths of a turn over the chroma 0.81: two conversions are some ten roundings of 2**-24.
+    assert torch.allclose(turned[..., :124].remainder(1), torch.tensor(3 / 8), atol=1e-5)
+    assert torch.allclose(turned[..., 132:].remainder(1), torch.tensor(5 / 8), atol=1e-5)
+    between = turned[0, 0, 123:133].remainder(1)
+    assert (between.diff() > -1e-5).all() and between.diff().max() > 0.01
+
+
+def test_grey_photos_have_no_histogram_and_stay_grey() -> None:
+    model = HueNet(SMALL).eval()
+    grey = images(1, 1, 32, 32).expand(1, 3, 32, 32)
+    painted = model(grey, images(1, 3, 32, 32, seed=1))
+    assert torch.allclose(painted, grey, atol=1e-6)
+    assert model(images(1, 3, 32, 32), grey).isfinite().all()
+
+
+def test_bad_input_is_named() -> None:
+    model = HueNet(SMALL)
+    for source, target in (((3, 32, 32), (1, 3, 32, 32)), ((2, 3, 32, 32), (1, 3, 32, 32))):
+        with pytest.raises(ValueError, match="source and target"):
+            model(torch.rand(source), torch.rand(target))
+    by_image = HueNet(dataclasses.replace(SMALL, head="rotation", conditioning="image"))
+    with pytest.raises(ValueError, match="one shape"):
+        by_image.generator(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 33, 32))
+
+
+def test_generators_come_back_ready_to_paint(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = HueNet(CONFIG)
+    image = torch.rand(2, 3, 40, 33)
+    model.train()(image, image.flip(0))  # moves the running statistics of batch normalisation
+    save_generator(tmp_path / "g.safetensors", model, {"step": 7})
+    loaded, metadata = load_generator(tmp_path / "g.safetensors")
+    assert loaded.config == CONFIG and metadata["step"] == 7 and not loaded.training
+    assert torch.equal(loaded(image, image.flip(0)), model.eval()(image, image.flip(0)))
+
+
+def test_another_architecture_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    state = HueNet(CONFIG).generator.state_dict()
+    config = vars(CONFIG)
+    for tensors, model in (
+        (state, {**config, "width": 4}),
+        (state, {**config, "norm": "none"}),
+        (state, {**config, "heads": 2}),
+        (state, {**config, "size": 3}),
+        ({"a": torch.zeros(2)}, config),
+    ):
+        checkpoint.write(path, "generator", tensors, {"model": model})
+        with pytest.raises(CheckpointError, match=r"other.safetensors"):
+            load_generator(path)
+    checkpoint.write(path, "generator", state, {})
+    with pytest.raises(CheckpointError, match=r"other.safetensors"):
+        load_generator(path)
+
+
+def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    model = HueNet(CONFIG)
+    next(model.parameters()).data.fill_(float("nan"))
+    save_generator(path, model)
+    with pytest.raises(CheckpointError, match=r"bad.safetensors has weights that are not finite"):
+        load_generator(path)

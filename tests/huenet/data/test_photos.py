@@ -1,0 +1,89 @@
+"""Folders of photos: what is loaded, skipped, cropped and held out."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from huenet.data import LOAD_RATIO, Photos, find_images, hold_out, load_folder
+from tests.huenet.data.pictures import numbered, save, unreadable
+from tests.paths import photo_folder
+
+
+def test_folder(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "c.webp"):
+        save(tmp_path / name)
+    save(tmp_path / ".hidden.png")
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    (tmp_path / "below").mkdir()
+    save(tmp_path / "below" / "d.png")
+    assert [path.name for path in find_images(tmp_path)] == ["a.JPG", "b.png", "c.webp"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        photos = load_folder(tmp_path, size=16)
+    assert photos.names == ("a.JPG", "b.png", "c.webp") and photos.size == 16
+    assert photos.images.shape == (3, 3, 18, 18)  # ceil(16 * 286 / 256)
+    assert load_folder(tmp_path, size=16, margin=False).images.shape[-1] == 16
+    assert load_folder(tmp_path, size=256).images.shape[-1] == 256 * LOAD_RATIO
+
+
+def test_unreadable_files_are_reported_and_skipped(tmp_path: Path) -> None:
+    names = set(unreadable(tmp_path))
+    save(tmp_path / "good.png")
+    save(tmp_path / "other.png")
+    with pytest.warns(UserWarning) as reports:
+        photos = load_folder(tmp_path, size=16)
+    assert photos.names == ("good.png", "other.png")
+    assert len(reports) == 4 and all(any(name in str(report.message) for report in reports) for name in names)
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_too_few_images(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has 0 usable images, at least 2 are needed$"):
+        load_folder(tmp_path, size=16)
+    unreadable(tmp_path)
+    save(tmp_path / "good.png")
+    with pytest.raises(ValueError, match=r"has 1 usable image, at least 2 .*4 could not be read: .*cut\.png.*; and 1 more"):
+        load_folder(tmp_path, size=16)
+    with pytest.raises(ValueError, match="nowhere is not a folder of images: No such file"):
+        load_folder(tmp_path / "nowhere", size=16)
+    with pytest.raises(ValueError, match=r"good\.png is not a folder of images: Not a directory"):
+        find_images(tmp_path / "good.png")
+
+
+def test_real_photos() -> None:
+    photos = load_folder(photo_folder("flower_color"), size=32)
+    assert len(photos) == 210 and photos.names[0] == "0001.png"
+    assert 40 < photos.images.float().mean() < 200
+
+
+def test_photos_validate_themselves() -> None:
+    with pytest.raises(ValueError, match="uint8 of shape"):
+        Photos(torch.rand(2, 3, 4, 4), ("a", "b"))
+    with pytest.raises(ValueError, match="each of the 2 images, got 1"):
+        Photos(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a",))
+    with pytest.raises(ValueError, match="side 4, got 5"):
+        Photos(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), ("a", "b"), 5)
+
+
+def test_pictures_are_centre_crops() -> None:
+    photos = Photos(torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).repeat(2, 3, 1, 1), ("a", "b"), size=4)
+    picture = photos.pictures([1])
+    assert picture.shape == (1, 3, 4, 4) and picture.dtype == torch.float32
+    assert (picture[0, 0, 0, 0] * 255).round() == 2 * 8 + 2 and picture[0, 0, -1, -1] * 255 == 5 * 8 + 5
+
+
+def test_hold_out() -> None:
+    photos = numbered(10)
+    train, held = hold_out(photos, 3, seed=0)
+    assert len(train) == 7 and len(held) == 3 and sorted(train.names + held.names) == sorted(photos.names)
+    assert hold_out(photos, 3, seed=0)[1].names == held.names
+    assert len({hold_out(photos, 3, seed=seed)[1].names for seed in range(8)}) > 4
+    everything, nothing = hold_out(photos, 0, seed=0)
+    assert everything.names == photos.names and len(nothing) == 0
+    for count in (10, -1):
+        with pytest.raises(ValueError, match=f"cannot hold out {count} of 10 photos"):
+            hold_out(photos, count, seed=0)
