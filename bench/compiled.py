@@ -27,7 +27,7 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from huenet.kernels.common.cases import Cases, declared, plain
+from huenet.kernels.common.cases import Cases, declared
 from huenet.kernels.common.jit.launch import Launch, recorded
 
 TARGETS = {
@@ -92,7 +92,7 @@ def kernels(cases: Cases, label: str, nvidia: bool = True, dtype: torch.dtype = 
     """What an operator launches forward and backward in a case of its `compiled`."""
     settings = cases.compiled[label]
     with recorded(nvidia) as launches:
-        cases.operator.rehearse(*cases.operands(cases.on_meta(settings, dtype), **plain(settings)))
+        cases.run(cases.on_meta(settings, dtype), None, settings)
     return [Kernel(cases.name, label, launch) for launch in launches]
 
 

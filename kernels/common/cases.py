@@ -70,8 +70,6 @@ class Cases:
     inputs: tuple[Input, ...]
     #: the public function: (inputs, backend, settings) -> result, differentiable in every input
     call: Callable[..., Tensor]
-    #: what the registered operator is called with: (inputs, settings) -> tensors and settings
-    operands: Callable[..., tuple[Any, ...]]
     #: settings by label; "weighted": False leaves the last input out
     settings: dict[str, Settings]
     #: the same for the compile report, the first those of the benchmark; its kernels are compiled for `rows` images of `size`
@@ -104,12 +102,7 @@ class Cases:
 
     def run(self, inputs: list[Tensor], backend: str | None, settings: Settings) -> Tensor:
         """The public function's result."""
-        return self.call(inputs, backend, **plain(settings))
-
-
-def plain(settings: Settings) -> Settings:
-    """Settings as the operator takes them."""
-    return {key: value for key, value in settings.items() if key != "weighted"}
+        return self.call(inputs, backend, **{key: value for key, value in settings.items() if key != "weighted"})
 
 
 @dataclass(frozen=True)

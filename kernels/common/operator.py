@@ -45,6 +45,9 @@ class Operator:
         saves: names of the tensors that the backward pass needs; "result" is the result itself. By default all tensors.
     """
 
+    #: for reports: whether calls run both passes of the fused backend directly, within `jit.launch.recorded`
+    rehearsing = False
+
     def __init__(
         self,
         name: str,
@@ -80,17 +83,18 @@ class Operator:
         if backend == "reference":
             with full_precision(tensors[0]):
                 return self.reference.forward(*tensors, *settings)
+        if Operator.rehearsing and self._fused is not None:
+            return self._rehearse(tensors, settings)
         plain_autograd_only(*(tensor for tensor in tensors if tensor is not None))
         encoded = (value.spec if hasattr(value, "spec") else value for value in settings)
         return self.op(*tensors, *encoded, backend or "")[0]
 
-    def rehearse(self, *arguments: Any) -> None:
-        """Both passes of the fused backend, all gradients wanted, whatever the device: for `jit.launch.recorded`."""
-        tensors, settings = self._split(arguments)
+    def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
+        """Both passes of the fused backend, all gradients wanted, whatever the device."""
         fused = self._load_fused()
         result, *kept = _as_tuple(fused.forward(*tensors, *settings))
-        needs = [tensor is not None for tensor in tensors]
-        fused.backward(torch.empty_like(result), *tensors, *kept, *settings, needs)
+        fused.backward(torch.empty_like(result), *tensors, *kept, *settings, [tensor is not None for tensor in tensors])
+        return result
 
     def _split(self, arguments: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         return arguments[: len(self._tensors)], arguments[len(self._tensors) :]

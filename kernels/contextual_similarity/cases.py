@@ -1,13 +1,7 @@
 """What contextual similarity is tried with, by every suite."""
 
 from ..common.cases import Cases, Input, Timing, points
-from . import OPERATOR, _comparable, contextual_similarity
-
-
-def _operands(inputs, bandwidth=0.5, eps=1e-5, distance="cosine", center="batch", reduce="target"):
-    x, y, metric = _comparable(*inputs, distance, center)
-    return x, y, bandwidth, eps, metric, reduce
-
+from . import OPERATOR, contextual_similarity
 
 CHANNELS = 6
 
@@ -15,7 +9,6 @@ CASES = Cases(
     OPERATOR,
     (Input("x", lambda n, b: (b, n, CHANNELS), points), Input("y", lambda n, b: (b, n - n // 4, CHANNELS), points)),
     call=lambda inputs, backend, **options: contextual_similarity(*inputs, **options, backend=backend),
-    operands=_operands,
     settings={
         f"{distance}, {reduce}": {"distance": distance, "reduce": reduce}
         for distance in ("cosine", "l2", "l1")

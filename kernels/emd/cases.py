@@ -20,7 +20,6 @@ CASES = Cases(
     OPERATOR,
     (Input("p", lambda k, b: (b, k), _histograms), Input("q", lambda k, b: (b, k), _histograms)),
     call=_call,
-    operands=lambda inputs, circular: (*inputs, circular),
     settings={"circle": {"circular": True}, "line": {"circular": False}},
     compiled={},
     size=256,

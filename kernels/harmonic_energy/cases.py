@@ -19,7 +19,6 @@ CASES = Cases(
     call=lambda inputs, backend, sigma=1.5, distance="l1": harmonic_energy(
         *inputs, sigma=sigma, distance=distance, backend=backend
     ),
-    operands=lambda inputs, sigma=1.5, distance="l1": (*inputs, sigma, distance),
     settings={"l1": {"distance": "l1"}, "l2": {"distance": "l2"}},
     compiled={"l1": {"distance": "l1", "sigma": 0.5}, "l2": {"distance": "l2", "sigma": 0.5}},
     size=3969,

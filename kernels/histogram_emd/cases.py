@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from ..common.arguments import shares
 from ..common.bins import Bins
 from ..common.cases import Cases, Timing, votes, weights_of
 from ..soft_histogram import reference as soft_histogram
@@ -36,13 +35,6 @@ CASES = Cases(
     OPERATOR,
     (X, WEIGHTS),
     call=_call,
-    operands=lambda inputs, bins, circular=True, squared=False: (
-        inputs[0],
-        shares(inputs[0], weights_of(inputs, 1)),
-        _target(bins, inputs[0]),
-        bins,
-        circular,
-    ),
     settings={
         **{label: {"bins": bins} for label, bins in BINS.items() if label != "one"},
         "on a line": {"bins": CIRCLE, "circular": False},

@@ -1,6 +1,5 @@
 """What the joint histogram is tried with, by every suite."""
 
-from ..common.arguments import shares
 from ..common.bins import Bins
 from ..common.cases import Cases, Input, Timing, weights_of
 from ..soft_histogram.cases import BINS, COMPILED_BINS, DENSE_BINS, WEIGHTS, X, without_boundary
@@ -14,7 +13,6 @@ CASES = Cases(
     call=lambda inputs, backend, bins, bins_y=None: joint_histogram(
         *inputs[:2], bins, bins_y, weights=weights_of(inputs, 2), backend=backend
     ),
-    operands=lambda inputs, bins, bins_y=None: (*inputs[:2], shares(inputs[0], weights_of(inputs, 2)), bins, bins_y or bins),
     settings={
         **{label: {"bins": bins} for label, bins in BINS.items()},
         "two kinds": {"bins": Bins(100, boundary="circular"), "bins_y": Bins(257, -0.5, 1.5, 0.6, "reflect", "gaussian")},

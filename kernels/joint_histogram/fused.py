@@ -199,54 +199,41 @@ def _backward_kernel(
     if i_s >= segments_of(row_ptr, pairs):
         return
     pair, place_ptr, count = segment_of(row_ptr, i_s, pairs, PADDED, SEGMENT)
-    for step in range(X.STEPS * Y.STEPS):
-        _backward_span(
-            grad_ptr, joint_ptr, sums_ptr, x_ptr, y_ptr, shares_ptr, place_ptr, grad_x_ptr, grad_y_ptr, grad_shares_ptr,
-            i_b, pair // Y.SLOTS, pair % Y.SLOTS, step // Y.STEPS * X.SPAN, step % Y.STEPS * Y.SPAN, N, count,
-            X, Y, BN, WEIGHTED, INFORMATION, EDGES, NEEDS_X, NEEDS_Y, NEEDS_SHARES, ACC, PRECISION,
-        )  # fmt: skip
-
-
-@triton.jit
-def _backward_span(
-    grad_ptr, joint_ptr, sums_ptr, x_ptr, y_ptr, shares_ptr, place_ptr, grad_x_ptr, grad_y_ptr, grad_shares_ptr, i_b, tile_x,
-    tile_y, first_x, first_y, N, count, X: tl.constexpr, Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
-    INFORMATION: tl.constexpr, EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr, NEEDS_SHARES: tl.constexpr,
-    ACC: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """What one span of the window adds to the gradients of a segment's samples."""
-    upstream, edge_x, edge_y = _upstream(
-        grad_ptr, joint_ptr, sums_ptr, i_b, tile_x, tile_y, first_x, first_y, X, Y, INFORMATION, EDGES, ACC
-    )
-    upstream *= X.FACTOR * Y.FACTOR
-    # each edge counts once, with the first span of the other axis
-    edge_x = tl.where(first_y == 0, edge_x * X.FACTOR, 0.0)
-    edge_y = tl.where(first_x == 0, edge_y * Y.FACTOR, 0.0)
-    before = first_x + first_y
-    for start in range(0, count, BN):
-        at, m_s, u, rest_u, v, rest_v, sign_x, sign_y, share = _load_block(
-            x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, X, Y, BN, WEIGHTED, ACC
+    tile_x, tile_y = pair // Y.SLOTS, pair % Y.SLOTS
+    for step in range(X.STEPS * Y.STEPS):  # what one span of the window adds
+        first_x, first_y = step // Y.STEPS * X.SPAN, step % Y.STEPS * Y.SPAN
+        upstream, edge_x, edge_y = _upstream(
+            grad_ptr, joint_ptr, sums_ptr, i_b, tile_x, tile_y, first_x, first_y, X, Y, INFORMATION, EDGES, ACC
         )
-        p, slope_p = reach_responses(u, rest_u, first_x, X, NEEDS_X)
-        q, slope_q = reach_responses(v, rest_v, first_y, Y, NEEDS_Y)
-        if NEEDS_X or NEEDS_SHARES:
-            along_x = tl.dot(upstream, q, input_precision=PRECISION, out_dtype=ACC)
-            if EDGES:
-                along_x += edge_x[:, None]
-            if NEEDS_X:
-                gradient = tl.sum(slope_p * along_x, axis=0) * (share * sign_x * (X.SLOPE_FACTOR / X.FACTOR))
-                store_sum(grad_x_ptr + at, gradient, m_s, before)
-            if NEEDS_SHARES:
-                gradient = tl.sum(p * along_x, axis=0)
+        upstream *= X.FACTOR * Y.FACTOR
+        # each edge counts once, with the first span of the other axis
+        edge_x = tl.where(first_y == 0, edge_x * X.FACTOR, 0.0)
+        edge_y = tl.where(first_x == 0, edge_y * Y.FACTOR, 0.0)
+        before = first_x + first_y
+        for start in range(0, count, BN):
+            at, m_s, u, rest_u, v, rest_v, sign_x, sign_y, share = _load_block(
+                x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, X, Y, BN, WEIGHTED, ACC
+            )
+            p, slope_p = reach_responses(u, rest_u, first_x, X, NEEDS_X)
+            q, slope_q = reach_responses(v, rest_v, first_y, Y, NEEDS_Y)
+            if NEEDS_X or NEEDS_SHARES:
+                along_x = tl.dot(upstream, q, input_precision=PRECISION, out_dtype=ACC)
                 if EDGES:
-                    gradient += tl.sum(q * edge_y[:, None], axis=0)
-                store_sum(grad_shares_ptr + at, gradient, m_s, before)
-        if NEEDS_Y:
-            along_y = tl.dot(tl.trans(upstream), p, input_precision=PRECISION, out_dtype=ACC)
-            if EDGES:
-                along_y += edge_y[:, None]
-            gradient = tl.sum(slope_q * along_y, axis=0) * (share * sign_y * (Y.SLOPE_FACTOR / Y.FACTOR))
-            store_sum(grad_y_ptr + at, gradient, m_s, before)
+                    along_x += edge_x[:, None]
+                if NEEDS_X:
+                    gradient = tl.sum(slope_p * along_x, axis=0) * (share * sign_x * (X.SLOPE_FACTOR / X.FACTOR))
+                    store_sum(grad_x_ptr + at, gradient, m_s, before)
+                if NEEDS_SHARES:
+                    gradient = tl.sum(p * along_x, axis=0)
+                    if EDGES:
+                        gradient += tl.sum(q * edge_y[:, None], axis=0)
+                    store_sum(grad_shares_ptr + at, gradient, m_s, before)
+            if NEEDS_Y:
+                along_y = tl.dot(tl.trans(upstream), p, input_precision=PRECISION, out_dtype=ACC)
+                if EDGES:
+                    along_y += edge_y[:, None]
+                gradient = tl.sum(slope_q * along_y, axis=0) * (share * sign_y * (Y.SLOPE_FACTOR / Y.FACTOR))
+                store_sum(grad_y_ptr + at, gradient, m_s, before)
 
 
 def axes_of(bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> tuple[Axis, Axis] | None:

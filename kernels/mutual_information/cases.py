@@ -2,7 +2,6 @@
 
 import torch
 
-from ..common.arguments import shares
 from ..common.bins import Bins
 from ..common.cases import Cases, weights_of
 from ..joint_histogram.cases import Y
@@ -17,13 +16,6 @@ CASES = Cases(
     call=lambda inputs, backend, bins, marginals="joint": torch.stack(
         mutual_information(*inputs[:2], bins, weights=weights_of(inputs, 2), marginals=marginals, backend=backend), -1
     ),
-    operands=lambda inputs, bins, marginals="joint": (
-        *inputs[:2],
-        shares(inputs[0], weights_of(inputs, 2)),
-        bins,
-        bins,
-        marginals,
-    ),
     settings={
         f"{label}, {marginals}": {"bins": bins, "marginals": marginals}
         for label, bins in BINS.items()
@@ -37,8 +29,9 @@ CASES = Cases(
     size=256 * 256,
     rows=32,
     small=20,
-    # a triangular response near its foot, of a hundredth among a hundred samples, is rounded relative to its peak, and log J magnifies
-    # what that is of the cell: 2^-24 x 100 bins x 100 over SINGLE would be 300 were all cells such, and a thirtieth of them are
+    # a triangular response near its foot, of a hundredth among a hundred samples, is rounded relative to its peak, and log J
+    # magnifies what that is of the cell: 2^-24 x 100 bins x 100 over SINGLE would be 300 were all cells such, and a thirtieth of
+    # them are
     condition=lambda inputs, settings: 10.0,
 )
 

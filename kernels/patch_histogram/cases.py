@@ -25,7 +25,6 @@ CASES = Cases(
     OPERATOR,
     (Input("x", lambda n, b: (b, 3, n, n + n // 2), _pixels),),
     call=lambda inputs, backend, bins, patch, stride: patch_histogram(*inputs, bins, patch=patch, stride=stride, backend=backend),
-    operands=lambda inputs, bins, patch, stride: (*inputs, bins, patch, stride),
     settings={
         "side by side": {"bins": HARMONIC, "patch": 4, "stride": 4},
         "overlapping": {"bins": Bins(5, -1.0, 1.0, window="triangular"), "patch": 5, "stride": 2},

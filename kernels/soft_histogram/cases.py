@@ -1,6 +1,5 @@
 """What the soft histogram is tried with, by every suite."""
 
-from ..common.arguments import shares
 from ..common.bins import Bins
 from ..common.cases import Cases, Input, Timing, image, votes, weights_of
 from . import OPERATOR, soft_histogram
@@ -50,7 +49,6 @@ CASES = Cases(
     OPERATOR,
     (X, WEIGHTS),
     call=lambda inputs, backend, bins: soft_histogram(inputs[0], bins, weights=weights_of(inputs, 1), backend=backend),
-    operands=lambda inputs, bins: (inputs[0], shares(inputs[0], weights_of(inputs, 1)), bins),
     settings={label: {"bins": bins} for label, bins in BINS.items()},
     compiled={
         "": {"bins": COMPILED_BINS[""], "weighted": False},

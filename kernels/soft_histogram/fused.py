@@ -94,25 +94,6 @@ def _fold_kernel(
 
 
 @triton.jit
-def _backward_kernel(
-    grad_ptr,  # (B, A.K), or (B, 2, A.K) if IN_TWO: rounded, and what rounding left
-    scale_ptr,  # (B,) if IN_TWO: what an image's gradient is to be multiplied by
-    x_ptr,  # (B, N)
-    shares_ptr,  # (B, N) if WEIGHTED
-    grad_x_ptr,  # (B, N) if NEEDS_X
-    grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N, NP, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
-    NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    i_b, i_p = image_and_part(NP)
-    for i_s in range(A.STEPS):
-        _backward_span(
-            grad_ptr, scale_ptr, x_ptr, shares_ptr, grad_x_ptr, grad_shares_ptr, i_b, i_p, i_s * A.SPAN, N, NP,
-            A, BT, BN, IN_TWO, WEIGHTED, NEEDS_X, NEEDS_SHARES, ACC, PRECISION,
-        )  # fmt: skip
-
-
-@triton.jit
 def _centered(grad_ptr, k, A: tl.constexpr, BT: tl.constexpr, SLOPES_ONLY: tl.constexpr):
     """A gradient in two parts at bins k [SPAN, BT], less its value at the tile's centre where that changes nothing.
 
@@ -133,35 +114,42 @@ def _centered(grad_ptr, k, A: tl.constexpr, BT: tl.constexpr, SLOPES_ONLY: tl.co
 
 
 @triton.jit
-def _backward_span(
-    grad_ptr, scale_ptr, x_ptr, shares_ptr, grad_x_ptr, grad_shares_ptr, i_b, i_p, first, N, NP, A: tl.constexpr,
-    BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr, NEEDS_X: tl.constexpr,
-    NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+def _backward_kernel(
+    grad_ptr,  # (B, A.K), or (B, 2, A.K) if IN_TWO: rounded, and what rounding left
+    scale_ptr,  # (B,) if IN_TWO: what an image's gradient is to be multiplied by
+    x_ptr,  # (B, N)
+    shares_ptr,  # (B, N) if WEIGHTED
+    grad_x_ptr,  # (B, N) if NEEDS_X
+    grad_shares_ptr,  # (B, N) if NEEDS_SHARES
+    N, NP, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
+    NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """What one span of the reach adds to the gradients."""
+    i_b, i_p = image_and_part(NP)
     o_t = tl.arange(0, BT)
-    k = real_bin(o_t[None, :], (first + tl.arange(0, A.SPAN))[:, None], A)
-    if IN_TWO:
-        upstream = _centered(grad_ptr + i_b * 2 * A.K, k, A, BT, not NEEDS_SHARES) * tl.load(scale_ptr + i_b).to(ACC)
-    else:
-        upstream = tl.load(grad_ptr + i_b * A.K + k, mask=k >= 0, other=0.0).to(ACC)
-    upstream *= A.FACTOR
-    for start in range(i_p * BN, N, NP * BN):
-        o_n = start + tl.arange(0, BN)
-        x = load_samples(x_ptr, i_b, o_n, N, ACC)
-        tile = tile_of(x, A)
-        u, rest, sign = distance(x, tile, A)
-        value, slope = reach_responses(u, rest, first, A, NEEDS_X)
-        one_hot = (o_t[:, None] == tile[None, :]).to(ACC)
-        column = tl.dot(upstream, one_hot, input_precision=PRECISION, out_dtype=ACC)
-        if NEEDS_X:
-            share = own_share(N, WEIGHTED, ACC)
-            if WEIGHTED:
-                share = load_samples(shares_ptr, i_b, o_n, N, ACC)
-            gradient = tl.sum(column * slope, axis=0) * (share * sign * (A.SLOPE_FACTOR / A.FACTOR))
-            store_sum(grad_x_ptr + i_b * N + o_n, gradient, o_n < N, first)
-        if NEEDS_SHARES:
-            store_sum(grad_shares_ptr + i_b * N + o_n, tl.sum(column * value, axis=0), o_n < N, first)
+    for i_s in range(A.STEPS):  # what one span of the reach adds
+        first = i_s * A.SPAN
+        k = real_bin(o_t[None, :], (first + tl.arange(0, A.SPAN))[:, None], A)
+        if IN_TWO:
+            upstream = _centered(grad_ptr + i_b * 2 * A.K, k, A, BT, not NEEDS_SHARES) * tl.load(scale_ptr + i_b).to(ACC)
+        else:
+            upstream = tl.load(grad_ptr + i_b * A.K + k, mask=k >= 0, other=0.0).to(ACC)
+        upstream *= A.FACTOR
+        for start in range(i_p * BN, N, NP * BN):
+            o_n = start + tl.arange(0, BN)
+            x = load_samples(x_ptr, i_b, o_n, N, ACC)
+            tile = tile_of(x, A)
+            u, rest, sign = distance(x, tile, A)
+            value, slope = reach_responses(u, rest, first, A, NEEDS_X)
+            one_hot = (o_t[:, None] == tile[None, :]).to(ACC)
+            column = tl.dot(upstream, one_hot, input_precision=PRECISION, out_dtype=ACC)
+            if NEEDS_X:
+                share = own_share(N, WEIGHTED, ACC)
+                if WEIGHTED:
+                    share = load_samples(shares_ptr, i_b, o_n, N, ACC)
+                gradient = tl.sum(column * slope, axis=0) * (share * sign * (A.SLOPE_FACTOR / A.FACTOR))
+                store_sum(grad_x_ptr + i_b * N + o_n, gradient, o_n < N, first)
+            if NEEDS_SHARES:
+                store_sum(grad_shares_ptr + i_b * N + o_n, tl.sum(column * value, axis=0), o_n < N, first)
 
 
 def too_many_tiles(bins: Bins, dtype: torch.dtype) -> str | None:

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from ..common.cases import Cases, Input, Timing, uniform
 from . import OPERATOR, squared_mutual_information
-from .estimator import Estimator
 
 
 def _values(*shape: int, seed: int = 0) -> Tensor:
@@ -19,7 +18,6 @@ CASES = Cases(
     OPERATOR,
     (Input("x", lambda n, b: (b, n), _values), Input("y", lambda n, b: (b, n), _values)),
     call=lambda inputs, backend, **options: squared_mutual_information(*inputs, **options, backend=backend),
-    operands=lambda inputs, **options: (*inputs, Estimator(**options)),
     settings={
         "default": {},
         "published": {"sign": 1},

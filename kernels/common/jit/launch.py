@@ -16,6 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from ..operator import Operator
+
 
 class Work(NamedTuple):
     """What a launch goes through, for reports: `total` of the units, `turn` of them in a turn of a program's longest loop (or in
@@ -58,13 +60,14 @@ _recording: _Recording | None = None
 
 @contextlib.contextmanager
 def recorded(nvidia: bool = True) -> Iterator[list[Launch]]:
-    """A list that takes down all launches within, none of which runs, as they would be on NVIDIA's or on AMD's GPUs."""
+    """A list that takes down all launches within, none of which runs, as they would be on NVIDIA's or on AMD's GPUs: operators go
+    through both passes of their kernels when they are called, wherever their inputs are."""
     global _recording
-    before, _recording = _recording, _Recording([], nvidia)
+    _recording, Operator.rehearsing = _Recording([], nvidia), True
     try:
         yield _recording.launches
     finally:
-        _recording = before
+        _recording, Operator.rehearsing = None, False
 
 
 def launch(kernel: Any, programs: int, *arguments: Any, work: Work, warps: int = 4, **constants: Any) -> None:
