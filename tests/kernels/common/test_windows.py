@@ -1,0 +1,113 @@
+"""A window is one entry: a toy window, registered here, goes through all backends and boundaries with nothing else touched; and
+what an entry says of a window is true."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from huenet.kernels import Bins, joint_histogram, soft_histogram
+from huenet.kernels.common.windows import WINDOWS, Window, is_separable
+from tests.assertions import assert_close, assert_gradients_close
+from tests.kernels.strategies import BOUNDARIES, gradients, samples
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def biweight(u, width):
+    """(1 - (u / width)^2)^2 within the width: smooth, but for its second derivative at the ends."""
+    return torch.relu(1 - (u / width).square()).square()
+
+
+def biweight_derivative(u, width):
+    return -4 * u / width**2 * torch.relu(1 - (u / width).square())
+
+
+def kernel_biweight(u, W, CONSTANT):
+    rest = tl.maximum(1 - u * u * CONSTANT, 0)  # noqa: F821, as kernels have it
+    return rest * rest
+
+
+def kernel_biweight_derivative(u, W, CONSTANT):
+    return -4 * CONSTANT * u * tl.maximum(1 - u * u * CONSTANT, 0)  # noqa: F821
+
+
+TOY = Window(
+    biweight, biweight_derivative, kernel_biweight, kernel_biweight_derivative,
+    natural_bandwidth=1.5, reach=lambda w, eps: w, knots=(-1, 1), constant=lambda w: 1 / w**2, even_sum=lambda w: False,
+)  # fmt: skip
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.setitem(WINDOWS, "toy", TOY)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("count", [5, 70])
+def test_a_toy_window_works_everywhere(toy, boundary, count):
+    bins = Bins(count, window="toy", boundary=boundary)
+    inputs = [samples(1, 40), samples(1, 40, seed=1)]
+    joint = lambda backend: lambda x, y: joint_histogram(x, y, bins, backend=backend)  # noqa: E731
+    soft = lambda backend: lambda x: soft_histogram(x, bins, backend=backend)  # noqa: E731
+    for function, given in ((soft, inputs[:1]), (joint, inputs)):
+        expected, expected_gradients = gradients(function("reference"), given)
+        for backend in ("torch", *(["triton"] if INTERPRETED else [])):
+            actual, actual_gradients = gradients(function(backend), given)
+            assert_close(actual, expected, 1e-12)
+            assert_gradients_close(actual_gradients, expected_gradients, 1e-12)
+    assert torch.autograd.gradcheck(soft("torch"), [samples(1, 7, spill=0.0).requires_grad_()])
+
+
+def test_a_toy_windows_kernels_compile(toy):
+    pytest.importorskip("triton")
+    if INTERPRETED:
+        pytest.skip("interpreted kernels cannot be compiled")
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from huenet.kernels.common.jit.launch import recorded
+
+    with recorded() as launches:
+        soft_histogram(torch.empty(1, 4096, device="meta"), Bins(256, window="toy"))
+    forward = launches[0]
+    signature = dict.fromkeys(forward.kernel.arg_names, "constexpr")
+    signature |= {"x_ptr": "*fp32", "sums_ptr": "*fp32", "N": "i32", "NP": "i32"}
+    source = ASTSource(forward.kernel, signature, constexprs={"shares_ptr": None, **forward.frozen})
+    assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["ptx"]
+
+
+def test_an_unknown_window_is_an_error():
+    with pytest.raises(ValueError, match=r"bins\.window must be one of logistic, gaussian, triangular, bspline, got 'toy'"):
+        Bins(8, window="toy")
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_knots_are_where_a_derivative_jumps(name):
+    """Differences of the slope's second derivative: h times a fourth derivative where the window is analytic, a jump at a knot."""
+    window, h = WINDOWS[name], 1e-3
+    u = torch.arange(-3.0005, 3, h, dtype=torch.float64)
+    jumps = u[1:-2][(window.derivative(u, 1.0).diff(n=3) / h**2).abs() > 0.3]
+    assert all(min(abs(place - knot) for knot in window.knots) < 3 * h for place in jumps.tolist())
+    assert {round(place) for place in jumps.tolist()} == set(window.knots)
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_even_sums(name):
+    for bandwidth in (0.4, 0.7, 1.0):
+        x = torch.linspace(0, 1, 40, dtype=torch.float64)
+        sums = soft_histogram(
+            x.unsqueeze(1), Bins(9, bandwidth=bandwidth, boundary="circular", window=name), backend="reference"
+        ).sum(-1)
+        even = bool((sums - sums[0]).abs().max() < 1e-12)
+        assert even == WINDOWS[name].even_sum(bandwidth)
+
+
+def test_one_limit_of_the_separable_form():
+    logistic = WINDOWS["logistic"]
+    limit = 0.95 * torch.finfo(torch.float32).max
+    assert is_separable(logistic, 1.0, 84.0, torch.float32) and not is_separable(logistic, 1.0, 84.6, torch.float32)
+    assert torch.tensor(84.2).exp() < limit and not is_separable(WINDOWS["gaussian"], 1.0, 1.0, torch.float32)
