@@ -32,14 +32,14 @@ def joint(case: Case, reach: int) -> Work:
     return Work((6.0 * reach + 34.0) * reach * samples, 4.0 * (6 * samples + 2 * case.batch * case.bins**2))
 
 
-def reach(case: Case, boundary: str, provider: str) -> int:
+def reach(case: Case, provider: str) -> int:
     """Bins in reach of a tile's samples, as the provider cuts them."""
     import torch
 
     from huenet.kernels import Bins
     from huenet.kernels.common.tiles import Tiling
 
-    bins = Bins(case.bins, bandwidth=case.bandwidth, boundary=boundary)
+    bins = Bins(case.bins, bandwidth=case.bandwidth, boundary="open")
     if provider == "triton":
         from huenet.kernels.common.jit.axis import reach as fused_reach
 
