@@ -95,9 +95,9 @@ def operator_table(results: Results, operator: str) -> str:
 
 def _ordered(cases: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     def rank(case: dict[str, Any]) -> tuple[float, ...]:
-        usual = case["dtype"] != "float32", case["bandwidth"] != 0.4, case["bins"] != 256
+        unusual = case["dtype"] != "float32", case["bandwidth"] != 0.4, case["bins"] != 256
         kind = ("noise", "photo", "constant").index(case["image"])
-        return kind, *usual, case["bandwidth"], case["bins"], case["side"] ** 2 * case["batch"]
+        return kind, *unusual, case["bandwidth"], case["bins"], case["side"] ** 2 * case["batch"]
 
     return sorted(cases, key=rank)
 

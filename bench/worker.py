@@ -113,7 +113,7 @@ class Session:
             torch.cuda.empty_cache()
 
     def _since(self, start: float) -> float:
-        """Seconds until all that was launched is done."""
+        """Seconds from then until all that was launched is done."""
         if self.device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
