@@ -13,10 +13,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-from . import profile as profiling
+import torch
+
+from . import machine, readme, results, training_table
+from .compare import against, compare, report
+from .profile import attempt, profile
+from .results import load
+from .run import EFFORTS, run, say
+from .training_table import TITLES
+
+Option: TypeAlias = Callable[..., argparse.Action]
+#: kinds of losses of the training step
+LOSSES = list(TITLES)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,57 +47,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    defaults = argparse.ArgumentDefaultsHelpFormatter
 
-    run = commands.add_parser("run", help="time a suite", formatter_class=defaults)
-    _add_suite(run)
-    run.add_argument("--out", type=Path, default=None, help="folder for results.json, summary.md and plots (bench/results/SUITE)")
-    run.add_argument("--no-plots", action="store_true", help="draw nothing")
-    run.add_argument("--no-training", action="store_true", help="leave the training step out")
-    run.set_defaults(command=_run)
+    def add(name: str, command: Callable[..., int], help: str, form=argparse.ArgumentDefaultsHelpFormatter) -> Option:
+        """A command; returns what adds an option to it."""
+        own = commands.add_parser(name, help=help, formatter_class=form)
+        own.set_defaults(command=command)
+        return own.add_argument
 
-    plot = commands.add_parser("plot", help="draw the plots of runs again")
-    plot.add_argument("runs", type=Path, nargs="+", metavar="FILE", help="results.json of a run, or its folder")
-    plot.set_defaults(command=_plot)
+    option = add("run", _run, "time a suite")
+    _add_suite(option)
+    option("--out", type=Path, help="folder for results.json, summary.md and plots (bench/results/SUITE)")
+    option("--no-plots", action="store_true", help="draw nothing")
+    option("--no-training", action="store_true", help="leave the training step out")
 
-    compare = commands.add_parser("compare", help="compare two runs, or two commits", formatter_class=defaults)
-    compare.add_argument("runs", type=Path, nargs="*", metavar="FILE", help="two runs: before and after")
-    compare.add_argument("--base", metavar="REV", help="measure this revision and the working tree instead")
-    compare.add_argument("--threshold", type=float, default=0.1, help="growth of time or memory that is a regression")
-    _add_suite(compare, default="quick")
-    compare.set_defaults(command=_compare)
+    option = add("plot", _plot, "draw the plots of runs again")
+    option("runs", type=Path, nargs="+", metavar="FILE", help="results.json of a run, or its folder")
 
-    profile = commands.add_parser("profile", help="profile the training step", formatter_class=defaults)
-    profiling.add_options(profile)
-    profile.add_argument("--losses", nargs="+", default=["huenet", "naive"], choices=("huenet", "naive", "reference"), help="kinds")
-    profile.add_argument("--out", type=Path, default=None, help="also write the figures to this JSON file")
-    _add_machine(profile)
-    profile.set_defaults(command=_profile)
+    option = add("compare", _compare, "compare two runs, or two commits")
+    option("runs", type=Path, nargs="*", metavar="FILE", help="two runs: before and after")
+    option("--base", metavar="REV", help="measure this revision and the working tree instead")
+    option("--threshold", type=float, default=0.1, help="growth of time or memory that is a regression")
+    _add_suite(option, default="quick")
 
-    compiled = commands.add_parser("compile", help="registers, spills and instructions of the Triton kernels")
-    compiled.set_defaults(command=_compile)
+    option = add("profile", _profile, "profile the training step")
+    option("--preset", default="small", choices=("small", "default"), help="networks and losses")
+    option("--size", type=int, default=128, help="side of the training images")
+    option("--batch", type=int, default=8, help="pairs in a step")
+    option("--bins", type=int, default=256, help="bins of both losses")
+    option("--steps", type=int, default=5, help="steps timed, of each kind in turn")
+    option("--losses", nargs="+", default=["huenet", "naive"], choices=LOSSES, help="kinds")
+    option("--out", type=Path, help="also write the figures to this JSON file")
+    _add_machine(option)
 
-    readme = commands.add_parser("readme", help="write README's section on speed")
-    readme.add_argument("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
-    readme.set_defaults(command=_readme)
+    add("compile", _compile, "registers, spills and instructions of the Triton kernels")
+    option = add("readme", _readme, "write README's section on speed", argparse.HelpFormatter)
+    option("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
     return parser
 
 
-def _add_suite(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    parser.add_argument("--suite", choices=("quick", "cpu", "gpu"), default=default, help="cases; by default, the device's")
-    parser.add_argument("--only", metavar="NAME", help="only operators with this in their name")
-    _add_machine(parser)
+def _add_suite(option: Option, default: str | None = None) -> None:
+    option("--suite", choices=tuple(EFFORTS), default=default, help="cases; by default, the device's")
+    option("--only", metavar="NAME", help="only operators with this in their name")
+    _add_machine(option)
 
 
-def _add_machine(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("cpu", "cuda"), default=None, help="by default cuda where there is one")
-    parser.add_argument("--threads", type=int, default=None, help="of a CPU; by default all that torch would take")
+def _add_machine(option: Option) -> None:
+    option("--device", choices=("cpu", "cuda"), help="by default cuda where there is one")
+    option("--threads", type=int, help="of a CPU; by default all that torch would take")
 
 
 def _machine(options: argparse.Namespace) -> tuple[str, int]:
     """Device and threads, checked."""
-    import torch
-
     device = options.device or ("cuda" if torch.cuda.is_available() and getattr(options, "suite", None) != "cpu" else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: PyTorch sees no GPU here")
@@ -97,9 +109,6 @@ def _machine(options: argparse.Namespace) -> tuple[str, int]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from . import results
-    from .run import run, say
-
     device, threads = _machine(options)
     suite = options.suite or {"cpu": "cpu", "cuda": "gpu"}[device]
     if suite == "gpu" and device != "cuda":
@@ -109,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
     if wanted and suite != "quick" and options.only is None:
         size, batch, preset = (128, 8, "small") if device == "cpu" else (256, 32, "default")
         settings = {"device": device, "preset": preset, "size": size, "batch": batch, "bins": 256, "steps": 5}
-        found["training"] = profiling.attempt(say, **settings, losses=["huenet", "naive", "reference"], rates=found["rates"])
+        found["training"] = attempt(say, **settings, losses=LOSSES, rates=found["rates"])
     folder = options.out or results.FOLDER / suite
     results.save(found, folder)
     if not options.no_plots:
@@ -123,7 +132,6 @@ def _run(options: argparse.Namespace) -> int:
 
 def _plot(options: argparse.Namespace) -> int:
     from .plots import draw
-    from .results import load
 
     for path in options.runs:
         for file in draw(load(path), path if path.is_dir() else path.parent):
@@ -132,9 +140,6 @@ def _plot(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from .compare import against, compare, report
-    from .results import load
-
     if options.threshold <= 0:
         raise ValueError(f"--threshold must be positive, got {options.threshold}")
     if options.base is not None:
@@ -153,12 +158,9 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    from . import machine, training_table
-    from .run import say
-
     device, _ = _machine(options)
     settings = {name: getattr(options, name) for name in ("preset", "size", "batch", "bins", "steps", "losses")}
-    found = profiling.profile(device, **settings, rates=machine.rates(device), say=say)
+    found = profile(device, **settings, rates=machine.rates(device), say=say)
     print(training_table.table(found), training_table.about(found), sep="\n\n")
     if options.out is not None:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
@@ -174,9 +176,7 @@ def _compile(options: argparse.Namespace) -> int:
 
 
 def _readme(options: argparse.Namespace) -> int:
-    from .readme import update
-
-    current = update(options.check)
+    current = readme.update(options.check)
     if options.check and not current:
         print("bench: README's section on speed is out of date: run `python -m bench readme`", file=sys.stderr)
         return 1

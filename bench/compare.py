@@ -1,6 +1,7 @@
 """Two runs of one machine compared case by case: what became slower, larger or wrong."""
 
 import dataclasses
+import functools
 import os
 import shutil
 import subprocess
@@ -47,10 +48,10 @@ def compare(before: dict[str, Any], after: dict[str, Any], threshold: float, pro
     known = {tuple(case[key] for key in KEYS): case for case in before["cases"]}
     changes = []
     for case in after["cases"]:
-        earlier = known.get(tuple(case[key] for key in KEYS))
-        for name in providers if earlier is not None else ():
-            if name in case["rows"] and name in earlier["rows"]:
-                rows = earlier["rows"][name], case["rows"][name]
+        earlier = known.get(tuple(case[key] for key in KEYS), {"rows": {}})["rows"]
+        for name in providers:
+            if name in case["rows"] and name in earlier:
+                rows = earlier[name], case["rows"][name]
                 changes.append(Change(f"{case['operator']}, {case['label']}", name, *rows, _regression(*rows, threshold)))
     if not changes:
         raise ValueError("the two runs have no case in common that both measured")
@@ -63,9 +64,7 @@ def _regression(before: dict[str, Any], after: dict[str, Any], threshold: float)
     if after["status"] != "timed":
         return f"{after['status']}: {after['reason']}"
     found = []
-    for part in ("forward", "backward", "both"):
-        if part not in before or part not in after:
-            continue
+    for part in [part for part in ("forward", "backward", "both") if part in before and part in after]:
         old, new = before[part], after[part]
         if new["median"] > (1 + threshold) * old["median"] and new["p25"] > old["p75"]:
             found.append(f"{part} {new['median'] / old['median']:.2f} times as long")
@@ -80,17 +79,10 @@ def report(before: dict[str, Any], after: dict[str, Any], changes: list[Change],
     lines = [f"before: {tables.where(before)}", f"after:  {tables.where(after)}", ""]
     if before["machine"]["name"] != after["machine"]["name"]:
         lines += ["The runs are from different machines: times do not compare.", ""]
-    rows = [
-        [
-            change.label,
-            change.provider,
-            _time(change.before),
-            _time(change.after),
-            "" if change.ratio is None else f"{change.ratio:.2f}",
-            change.regression or "",
-        ]
-        for change in changes
-    ]
+    rows = []
+    for change in changes:
+        ratio = "" if change.ratio is None else f"{change.ratio:.2f}"
+        rows.append([change.label, change.provider, _time(change.before), _time(change.after), ratio, change.regression or ""])
     lines.append(tables.markdown(["case", "provider", "before", "after", "ratio", "regression"], rows))
     bad = [change for change in changes if change.regression]
     lines += ["", f"{len(bad)} of {len(changes)} regressed by more than {threshold:.0%}."]
@@ -108,23 +100,18 @@ def against(revision: str, options: list[str]) -> Iterator[dict[str, Any]]:
     """
     with tempfile.TemporaryDirectory(prefix="huenet-bench-") as scratch:
         worktree = Path(scratch) / "base"
-        added = subprocess.run(
-            ["git", "worktree", "add", "--detach", "--quiet", str(worktree), revision],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-        )
+        git = functools.partial(subprocess.run, cwd=REPOSITORY, capture_output=True, text=True)
+        added = git(["git", "worktree", "add", "--detach", "--quiet", str(worktree), revision])
         if added.returncode:
-            raise ValueError(
-                f"--base must be a revision of this repository, got {revision}: {added.stderr.strip().splitlines()[-1]}"
-            )
+            reason = added.stderr.strip().splitlines()[-1]
+            raise ValueError(f"--base must be a revision of this repository, got {revision}: {reason}")
         try:
             shutil.rmtree(worktree / "bench", ignore_errors=True)
             shutil.copytree(REPOSITORY / "bench", worktree / "bench", ignore=shutil.ignore_patterns("results", "__pycache__"))
             yield _measured(worktree, Path(scratch) / "before", options)
             yield _measured(REPOSITORY, Path(scratch) / "after", options)
         finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(worktree)], cwd=REPOSITORY, capture_output=True)
+            git(["git", "worktree", "remove", "--force", str(worktree)])
 
 
 def _measured(tree: Path, out: Path, options: list[str]) -> dict[str, Any]:

@@ -6,6 +6,11 @@ block-sparse algorithm: a sample responds in `reach` bins. Bytes are the least t
 
 from typing import NamedTuple
 
+import torch
+
+from huenet.kernels import Bins
+from huenet.kernels.common.tiles import Tiling
+
 from .cases import Case
 
 
@@ -32,14 +37,9 @@ def joint(case: Case, reach: int) -> Work:
     return Work((6.0 * reach + 34.0) * reach * samples, 4.0 * (6 * samples + 2 * case.batch * case.bins**2))
 
 
-def reach(case: Case, boundary: str, provider: str) -> int:
+def reach(case: Case, provider: str) -> int:
     """Bins in reach of a tile's samples, as the provider cuts them."""
-    import torch
-
-    from huenet.kernels import Bins
-    from huenet.kernels.common.tiles import Tiling
-
-    bins = Bins(case.bins, bandwidth=case.bandwidth, boundary=boundary)
+    bins = Bins(case.bins, bandwidth=case.bandwidth, boundary="open")
     if provider == "triton":
         from huenet.kernels.common.jit.axis import reach as fused_reach
 

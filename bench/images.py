@@ -67,21 +67,17 @@ def _colors(kind: str, images: int, side: int, which: int) -> Tensor:
         return _random(images, 3, side * side, seed=which)
     from huenet.color import rgb_to_hsv
 
-    rgb = _real_photos(images, side, which) if PHOTOS.is_dir() else _drawn_photos(images, side, which)
-    return rgb_to_hsv(rgb.double()).flatten(2)
+    return rgb_to_hsv(photos(images, side, which).double()).flatten(2)
 
 
-def _real_photos(images: int, side: int, which: int) -> Tensor:
+def photos(images: int, side: int, which: int) -> Tensor:
+    """Real photos where they are at hand, else drawn ones: (images, 3, side, side), the same for the same `which`."""
     from huenet.data import find_images, fit, load_image
-
-    paths = find_images(PHOTOS)[which * DISTINCT :][:images]
-    return torch.stack([fit(load_image(path), side) for path in paths])
-
-
-def _drawn_photos(images: int, side: int, which: int) -> Tensor:
     from huenet.data.garden import garden
 
-    return garden(images, max(side, 16), seed=which).images[:, :, :side, :side].float() / 255
+    if not PHOTOS.is_dir():
+        return garden(images, max(side, 16), seed=which).images[:, :, :side, :side].float() / 255
+    return torch.stack([fit(load_image(path), side) for path in find_images(PHOTOS)[which * DISTINCT :][:images]])
 
 
 def color_shape(case: Case) -> tuple[int, int]:

@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,8 @@ def versions() -> dict[str, str]:
 
 def commit() -> dict[str, Any]:
     """The commit, and whether the working tree differs from it (beside results); None where there is no repository."""
-    revision = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--", ".", ":!bench/results", ":!README.md") or ""
+    revision = _told("git", "rev-parse", "HEAD")
+    changes = _told("git", "status", "--porcelain", "--", ".", ":!bench/results", ":!README.md") or ""
     return {"commit": revision, "dirty": bool(changes) if revision else None}
 
 
@@ -76,14 +76,8 @@ def _bandwidth(count: int, device: str) -> float:
 
 def _best(call: Callable[[], object], device: str, rounds: int = 5) -> float:
     """Seconds of the fastest call."""
-    times = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+    finish = torch.cuda.synchronize if device == "cuda" else lambda: None
+    return min(timeit.repeat(lambda: (call(), finish()), number=1, repeat=rounds + 1)[1:])
 
 
 def _processor() -> str:
@@ -95,15 +89,14 @@ def _processor() -> str:
 
 
 def _driver() -> str | None:
-    try:
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        return subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()[0].strip()
-    except (OSError, subprocess.SubprocessError, IndexError):
-        return None
+    told = _told("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", timeout=20)
+    return told.splitlines()[0].strip() if told else None
 
 
-def _git(*arguments: str) -> str | None:
+def _told(*command: str, timeout: float | None = None) -> str | None:
+    """What a command prints, None where it fails or is not there."""
     try:
-        return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+        settings = {"cwd": REPOSITORY, "capture_output": True, "text": True, "check": True, "timeout": timeout}
+        return subprocess.run(command, **settings).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

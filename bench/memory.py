@@ -1,5 +1,6 @@
 """Memory: what a call takes at most beyond what was held before it, and what there is."""
 
+import contextlib
 import ctypes
 import gc
 import resource
@@ -40,11 +41,9 @@ def available() -> int | None:
         free = _kilobytes(Path("/proc/meminfo"), "MemAvailable") * 1024
     except OSError:
         return None
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no such files, or `max`: no limit
         group = Path("/sys/fs/cgroup")
         free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):  # no such files, or `max`: no limit
-        pass
     return free
 
 

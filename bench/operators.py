@@ -11,19 +11,8 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from huenet.kernels import (
-    Bins,
-    contextual_similarity,
-    emd,
-    harmonic_energy,
-    histogram_emd,
-    joint_histogram,
-    mutual_information,
-    patch_histogram,
-    soft_histogram,
-    squared_emd,
-    squared_mutual_information,
-)
+from huenet import kernels
+from huenet.kernels import Bins
 from huenet.kernels.emd import reference as emd_reference
 from huenet.kernels.soft_histogram import reference as soft_histogram_reference
 from huenet.kernels.squared_mutual_information.reference import published as published_rsmi
@@ -86,12 +75,8 @@ def bins(case: Case, boundary: str = "open") -> Bins:
     return Bins(case.bins, bandwidth=case.bandwidth, boundary=boundary)
 
 
-def _one(case: Case) -> Inputs:
-    return Inputs(("x",), {"x": images.hues(case, 0)})
-
-
-def _pair(case: Case) -> Inputs:
-    return Inputs(("x", "y"), {"x": images.hues(case, 0), "y": images.hues(case, 1)})
+def _hues(*names: str) -> Callable[[Case], Inputs]:
+    return lambda case: Inputs(names, {name: images.hues(case, role) for role, name in enumerate(names)})
 
 
 def _against_target(case: Case) -> Inputs:
@@ -115,17 +100,16 @@ def _hue_images(case: Case) -> Inputs:
 
 def _histogram_emd(case: Case, backend: str) -> Run:
     circle = bins(case, "circular")
-    return lambda given: histogram_emd(given.x, given.target, circle, squared=True, backend=backend)
+    return lambda given: kernels.histogram_emd(given.x, given.target, circle, squared=True, backend=backend)
 
 
-def _naive_histogram(case: Case) -> Run:
-    return lambda given: naive.histogram(naive.responses(given.x, case.bins, case.bandwidth, False))
+def _naive_histogram(case: Case, circular: bool = False) -> Run:
+    return lambda given: naive.histogram(naive.responses(given.x, case.bins, case.bandwidth, circular))
 
 
 def _naive_joint(case: Case) -> Run:
-    return lambda given: naive.joint_histogram(
-        *(naive.responses(samples, case.bins, case.bandwidth, False) for samples in (given.x, given.y))
-    )
+    respond = lambda samples: naive.responses(samples, case.bins, case.bandwidth, False)  # noqa: E731
+    return lambda given: naive.joint_histogram(respond(given.x), respond(given.y))
 
 
 def _naive_information(case: Case) -> Run:
@@ -134,11 +118,8 @@ def _naive_information(case: Case) -> Run:
 
 
 def _naive_histogram_emd(case: Case) -> Run:
-    def run(given: Given) -> Tensor:
-        histogram = naive.histogram(naive.responses(given.x, case.bins, case.bandwidth, True))
-        return naive.circular_squared_emd(histogram, given.target)
-
-    return run
+    histogram = _naive_histogram(case, circular=True)
+    return lambda given: naive.circular_squared_emd(histogram(given), given.target)
 
 
 def _hue_net_loss(case: Case, backend: str) -> Run:
@@ -154,36 +135,13 @@ def _hue_net_loss(case: Case, backend: str) -> Run:
     return run
 
 
-def _naive_hue_net_loss(case: Case) -> Run:
-    def run(given: Given) -> Tensor:
-        hues_and_votes = given.output, given.source, given.target, given.weights, given.target_weights
-        return naive.hue_net_loss(*hues_and_votes, case.bins, case.bandwidth)
-
-    return run
-
-
+FEATURES = ("features", "outputs")
 SIGMA = 2.0
 PATCH = 8
 
 
-def _color_pair(case: Case) -> Inputs:
-    return Inputs(("x", "y"), dict(zip("xy", images.color_pair(case))))
-
-
 def _rsmi(case: Case, backend: str) -> Run:
-    return lambda given: squared_mutual_information(given.x.flatten(1), given.y.flatten(1), sign=1, backend=backend)
-
-
-def _matching_points(case: Case) -> Inputs:
-    return Inputs(("x",), fixed=dict(zip("xy", images.matching_points(case))))
-
-
-def _paired_points(case: Case) -> Inputs:
-    return Inputs(("features", "outputs"), dict(zip(("features", "outputs"), images.paired_points(case))))
-
-
-def _patches(case: Case, backend: str) -> Run:
-    return lambda given: patch_histogram(given.x, case.bins, patch=PATCH, stride=case.stride, backend=backend)
+    return lambda given: kernels.squared_mutual_information(given.x.flatten(1), given.y.flatten(1), sign=1, backend=backend)
 
 
 def _truth_of_points(case: Case) -> str:
@@ -198,24 +156,24 @@ def _truth_of_patches(case: Case) -> str:
 OPERATORS = {
     "soft_histogram": Operator(
         "soft histogram",
-        _one,
-        lambda case, backend: lambda given: soft_histogram(given.x, bins(case), backend=backend),
+        _hues("x"),
+        lambda case, backend: lambda given: kernels.soft_histogram(given.x, bins(case), backend=backend),
         _naive_histogram,
         {"kornia": peers.kornia_histogram, "keops": peers.keops_histogram, "histc": peers.histc},
         work=costs.histogram,
     ),
     "joint_histogram": Operator(
         "joint histogram",
-        _pair,
-        lambda case, backend: lambda given: joint_histogram(given.x, given.y, bins(case), backend=backend),
+        _hues("x", "y"),
+        lambda case, backend: lambda given: kernels.joint_histogram(given.x, given.y, bins(case), backend=backend),
         _naive_joint,
         {"kornia": peers.kornia_joint_histogram, "keops": peers.keops_joint_histogram, "numpy": peers.numpy_joint_histogram},
         work=costs.joint,
     ),
     "mutual_information": Operator(
         "joint histogram + mutual information",
-        _pair,
-        lambda case, backend: lambda given: mutual_information(given.x, given.y, bins(case), backend=backend).relative,
+        _hues("x", "y"),
+        lambda case, backend: lambda given: kernels.mutual_information(given.x, given.y, bins(case), backend=backend).relative,
         _naive_information,
         {
             "kornia": peers.kornia_information,
@@ -240,15 +198,24 @@ OPERATORS = {
         lambda case, backend: (
             (lambda given: emd_reference.forward(given.p, given.q, True))
             if backend == "reference"
-            else (lambda given: squared_emd(given.p, given.q, circular=True))
+            else (lambda given: kernels.squared_emd(given.p, given.q, circular=True))
         ),
         lambda case: lambda given: naive.circular_squared_emd(given.p, given.q),
-        {"huenet_order_1": lambda case: lambda given: emd(given.p, given.q, circular=True, order=1), "pot": peers.pot_histograms},
+        {
+            "huenet_order_1": lambda case: lambda given: kernels.emd(given.p, given.q, circular=True, order=1),
+            "pot": peers.pot_histograms,
+        },
     ),
-    "hue_net_loss": Operator("whole Hue-Net loss", _hue_images, _hue_net_loss, _naive_hue_net_loss, conditioning=10.0),
+    "hue_net_loss": Operator(
+        "whole Hue-Net loss",
+        _hue_images,
+        _hue_net_loss,
+        lambda case: lambda given: naive.hue_net_loss(**vars(given), bins=case.bins, bandwidth=case.bandwidth),
+        conditioning=10.0,
+    ),
     "squared_mutual_information": Operator(
         "squared-loss mutual information (rSMI)",
-        _color_pair,
+        lambda case: Inputs(("x", "y"), dict(zip("xy", images.color_pair(case)))),
         _rsmi,
         lambda case: lambda given: published_rsmi(given.x.flatten(1), given.y.flatten(1)),
         # rounding of float32, 2^-24, comes back 2^18 times, the condition of the system; huenet's other backends are in float64
@@ -257,8 +224,8 @@ OPERATORS = {
     ),
     "contextual_similarity": Operator(
         "contextual similarity",
-        _matching_points,
-        lambda case, backend: lambda given: contextual_similarity(given.x, given.y, backend=backend),
+        lambda case: Inputs(("x",), fixed=dict(zip("xy", images.matching_points(case)))),
+        lambda case, backend: lambda given: kernels.contextual_similarity(given.x, given.y, backend=backend),
         lambda case: lambda given: naive.contextual_similarity(given.x, given.y),
         conditioning=3.5,  # exponents divide rounded distances by h = 0.5 and a minimum of 0.15
         base=images.whole_shape,
@@ -267,8 +234,8 @@ OPERATORS = {
     ),
     "harmonic_energy": Operator(
         "harmonic energy",
-        _paired_points,
-        lambda case, backend: lambda given: harmonic_energy(given.features, given.outputs, sigma=SIGMA, backend=backend),
+        lambda case: Inputs(FEATURES, dict(zip(FEATURES, images.paired_points(case)))),
+        lambda case, backend: lambda given: kernels.harmonic_energy(given.features, given.outputs, sigma=SIGMA, backend=backend),
         lambda case: lambda given: naive.harmonic_energy(given.features, given.outputs, SIGMA),
         {"keops": lambda case: peers.keops_harmonic_energy(SIGMA)},
         base=images.pair_shape,
@@ -277,7 +244,9 @@ OPERATORS = {
     "patch_histogram": Operator(
         "patch histograms",
         lambda case: Inputs(("x",), fixed={"x": images.whole_images(case)}),
-        _patches,
+        lambda case, backend: (
+            lambda given: kernels.patch_histogram(given.x, case.bins, patch=PATCH, stride=case.stride, backend=backend)
+        ),
         lambda case: lambda given: naive.patch_histogram(given.x, case.bins, PATCH, case.stride),
         base=images.whole_shape,
         truth=_truth_of_patches,

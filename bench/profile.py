@@ -1,25 +1,18 @@
 """Profile the training step: fused against naive losses, in turn, in the otherwise same run."""
 
-import argparse
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from .worker import one_line
 
+Say: TypeAlias = Callable[[str], None]
+
 
 def profile(
-    device: str,
-    preset: str,
-    size: int,
-    batch: int,
-    bins: int,
-    losses: list[str],
-    steps: int,
-    rates: dict[str, float],
-    say: Callable[[str], None],
+    device: str, preset: str, size: int, batch: int, bins: int, losses: list[str], steps: int, rates: dict[str, float], say: Say
 ) -> dict[str, Any]:
     """Profiles by kind of losses; raises RuntimeError where their first losses differ, so that no speed is shown for wrong ones."""
     from .training import Profile, configuration
@@ -43,7 +36,10 @@ def profile(
     for number in range(steps):
         for found in profiles.values():
             found.once()
-        say(f"training step {number + 1}/{steps}: " + ", ".join(f"{n} {_last(p):.3g} s" for n, p in profiles.items()))
+        say(
+            f"training step {number + 1}/{steps}: "
+            + ", ".join(f"{n} {sum(p.records[-1].values()):.3g} s" for n, p in profiles.items())
+        )
     precision = "bfloat16" if device == "cuda" else "float32"
     results = {name: found.result() for name, found in profiles.items()}
     for found in results.values():
@@ -51,22 +47,10 @@ def profile(
     return {"preset": preset, "size": size, "batch": batch, "bins": bins, "precision": precision, "losses": results}
 
 
-def _last(found: Any) -> float:
-    return sum(found.records[-1].values())
-
-
-def attempt(say: Callable[[str], None], **settings: Any) -> dict[str, Any] | None:
+def attempt(say: Say, **settings: Any) -> dict[str, Any] | None:
     """`profile`, or None with a line that says why there is none: training needs packages that timing operators does not."""
     try:
         return profile(say=say, **settings)
     except (ImportError, RuntimeError) as error:
         say(f"training step: not profiled: {one_line(error)}")
         return None
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="small", choices=("small", "default"), help="networks and losses")
-    parser.add_argument("--size", type=int, default=128, help="side of the training images")
-    parser.add_argument("--batch", type=int, default=8, help="pairs in a step")
-    parser.add_argument("--bins", type=int, default=256, help="bins of both losses")
-    parser.add_argument("--steps", type=int, default=5, help="steps timed, of each kind in turn")

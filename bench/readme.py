@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from . import tables
+from . import tables, training_table
 from .cases import HEADLINES
 from .machine import REPOSITORY
 from .results import FILE, load
@@ -56,8 +56,6 @@ def _suite(results: dict[str, Any], title: str, link: str) -> str:
     )
     text += tables.markdown(header, rows)
     if results.get("training"):
-        from . import training_table
-
         text += "\n\nA whole training step. " + training_table.about(results["training"])
         text += "\n\n" + training_table.table(results["training"])
     return text + (

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .run import SCHEMA
+from .summary import summary
 
 FOLDER = Path(__file__).resolve().parent / "results"
 FILE = "results.json"
@@ -26,8 +27,6 @@ def load(path: Path) -> dict[str, Any]:
 
 def save(results: dict[str, Any], folder: Path) -> None:
     """results.json and summary.md; the plots are `plots.draw`."""
-    from .summary import summary
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FILE).write_text(json.dumps(_rounded(results), indent=1) + "\n")
     (folder / "summary.md").write_text(summary(results))

@@ -49,9 +49,7 @@ def run(name: str, device: str, threads: int, say: Callable[[str], None], only: 
         "effort": dataclasses.asdict(EFFORTS[name]),
         "photos": images.photo_source(),
         "rates": machine.rates(device),
-        "providers": {
-            provider: {"unavailable": unavailable(provider, device), "version": version(provider)} for provider in PROVIDERS
-        },
+        "providers": {name: {"unavailable": unavailable(name, device), "version": version(name)} for name in PROVIDERS},
         "cases": [],
     }
     try:
@@ -103,9 +101,8 @@ class Measurement:
         known = self.known.setdefault((name, *case.series), [])
         if known:
             # many small images may take longer than a large one of as many samples, so the shortest prediction counts
-            predicted, smaller = min(
-                ((seconds * size(case) / size(other), other) for other, seconds in known), key=lambda pair: pair[0]
-            )
+            predictions = [(seconds * size(case) / size(other), other) for other, seconds in known]
+            predicted, smaller = min(predictions, key=lambda pair: pair[0])
             if predicted > self.effort.limit:
                 samples = smaller.batch * smaller.samples
                 raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {samples:,} samples")
@@ -147,22 +144,17 @@ class Measurement:
             row["backward"] = quantiles([backward for _, backward in times])
         row["both"] = quantiles([forward + backward for forward, backward in times])
         if self.device == "cuda" and PROVIDERS[name].gradient:
-            row["graph"] = self._graph(name, row["both"]["n"])
+            times_of_graph = self._quietly(name, "graph", min(row["both"]["n"], 100))
+            row["graph"] = quantiles(times_of_graph) if times_of_graph else None  # None where the provider cannot be captured
         return row
 
-    def _graph(self, name: str, count: int) -> dict[str, float] | None:
-        """Times in a CUDA graph; None where the provider cannot be captured. It starts afresh then."""
+    def _quietly(self, name: str, method: str, *arguments: Any) -> Any:
+        """A worker's answer; None where it fails, and it starts afresh then."""
         try:
-            return quantiles(self.workers[name].ask("graph", min(count, 100), timeout=60))
+            return self.workers[name].ask(method, *arguments, timeout=60)
         except Failure:
             self.workers[name].stop()
             return None
-
-    def _quietly(self, name: str, method: str) -> None:
-        try:
-            self.workers[name].ask(method, timeout=60)
-        except Failure:
-            self.workers[name].stop()
 
     def stop(self) -> None:
         for worker in self.workers.values():

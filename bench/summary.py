@@ -1,6 +1,6 @@
 """The Markdown page of a run: every case, ratios to huenet, what failed and why."""
 
-from . import tables
+from . import tables, training_table
 from .tables import Results
 
 
@@ -8,8 +8,6 @@ def summary(results: Results) -> str:
     """The whole page."""
     parts = [f"# Benchmark: suite {results['suite']}", tables.where(results) + ".", _how(results)]
     if results.get("training"):
-        from . import training_table
-
         parts += ["## Training step", training_table.table(results["training"]), training_table.about(results["training"])]
     for operator in dict.fromkeys(case["operator"] for case in results["cases"]):
         parts += [f"## {tables.title(operator)[0].upper()}{tables.title(operator)[1:]}", tables.operator_table(results, operator)]
@@ -39,23 +37,13 @@ def _how(results: Results) -> str:
 
 def errors(results: Results) -> str:
     """The largest relative errors of each provider, over all its cases."""
-    worst: dict[str, list[float]] = {}
-    for case in results["cases"]:
-        for name, row in case["rows"].items():
-            if "error" in row:
-                found = worst.setdefault(name, [0.0, 0.0])
-                found[0] = max(found[0], row["error"]["result"])
-                found[1] = max(found[1], row["error"]["gradient"] or 0.0)
-    rows = [
-        [
-            tables.PROVIDERS[name].title,
-            f"{worst[name][0]:.1e}",
-            f"{worst[name][1]:.1e}" if tables.PROVIDERS[name].gradient else "",
-            "the specification" if tables.PROVIDERS[name].same else "itself",
-        ]
-        for name in tables.PROVIDERS
-        if name in worst
-    ]
+    rows = []
+    for name, provider in tables.PROVIDERS.items():
+        found = [case["rows"][name]["error"] for case in results["cases"] if "error" in case["rows"].get(name, {})]
+        if found:
+            gradient = f"{max(error['gradient'] or 0.0 for error in found):.1e}" if provider.gradient else ""
+            truth = "the specification" if provider.same else "itself"
+            rows.append([provider.title, f"{max(error['result'] for error in found):.1e}", gradient, truth])
     return tables.markdown(["provider", "result", "gradient", "in float64"], rows)
 
 

@@ -77,9 +77,9 @@ def cell(case: dict[str, Any], provider: str, base: str) -> str:
     return text
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> str:
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table; all columns but the first on the right."""
-    lines = ["| " + " | ".join(header) + " |", "|---|" + ("---:|" if right else "---|") * (len(header) - 1)]
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
@@ -94,19 +94,12 @@ def operator_table(results: Results, operator: str) -> str:
 
 
 def _ordered(cases: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    kinds = ("noise", "photo", "constant")
-    return sorted(
-        cases,
-        key=lambda c: (
-            kinds.index(c["image"]),
-            c["dtype"] != "float32",
-            c["bandwidth"] != 0.4,
-            c["bins"] != 256,
-            c["bandwidth"],
-            c["bins"],
-            c["side"] * c["side"] * c["batch"],
-        ),
-    )
+    def rank(case: dict[str, Any]) -> tuple[float, ...]:
+        unusual = case["dtype"] != "float32", case["bandwidth"] != 0.4, case["bins"] != 256
+        kind = ("noise", "photo", "constant").index(case["image"])
+        return kind, *unusual, case["bandwidth"], case["bins"], case["side"] ** 2 * case["batch"]
+
+    return sorted(cases, key=rank)
 
 
 def legend(results: Results) -> str:
@@ -125,12 +118,10 @@ def legend(results: Results) -> str:
 def where(results: Results) -> str:
     """Device, versions and commit in a line."""
     found = results["machine"]
-    device = (
-        f"{found['name']}, {found['threads']} thread{'s' * (found['threads'] > 1)}" if found["device"] == "cpu" else found["name"]
-    )
+    threads = f", {found['threads']} thread{'s' * (found['threads'] > 1)}" if found["device"] == "cpu" else ""
     driver = f", driver {found['driver']}" if found.get("driver") else ""
     commit = (results["commit"] or "unknown")[:7] + (" with uncommitted changes" if results["dirty"] else "")
-    return f"{device}{driver}, torch {results['versions']['torch']}, commit {commit}, {results['date'][:10]}"
+    return f"{found['name']}{threads}{driver}, torch {results['versions']['torch']}, commit {commit}, {results['date'][:10]}"
 
 
 def title(operator: str) -> str:

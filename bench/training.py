@@ -23,9 +23,9 @@ from huenet.training.distributed import World
 
 from . import images, naive
 from .timing import quantiles
+from .training_table import TITLES
 
 PARTS = ("data", "generator", "discriminator", "losses", "optimiser", "other")
-LOSSES = ("huenet", "naive", "reference")
 
 
 class NaiveLoss(HueNetLoss):
@@ -64,8 +64,8 @@ class Step:
     """A trainer with the losses wanted, and the pairs it trains on; called, it makes a step and returns the losses' total."""
 
     def __init__(self, config: Config, losses: str, device: str) -> None:
-        if losses not in LOSSES:
-            raise ValueError(f"losses must be one of {', '.join(LOSSES)}, got {losses!r}")
+        if losses not in TITLES:
+            raise ValueError(f"losses must be one of {', '.join(TITLES)}, got {losses!r}")
         if losses == "naive" and (config.loss.weighting != "color" or config.loss.emd_scale != "rms"):
             raise ValueError("naive losses are written for weighting color and emd_scale rms, as in presets small and default")
         world = World(torch.device(device))
@@ -86,11 +86,9 @@ class Step:
 
 def _photos(size: int) -> Photos:
     """Photos to train on: noise would do for the time, but the first losses are compared, and should be of something."""
-    colors = images._real_photos if images.PHOTOS.is_dir() else images._drawn_photos
-    pictures = colors(16, size, 0)
-    return Photos(
-        (pictures * 255 if pictures.is_floating_point() else pictures).to(torch.uint8), tuple(map(str, range(len(pictures))))
-    )
+    pictures = images.photos(16, size, 0)
+    pictures = (pictures * 255 if pictures.is_floating_point() else pictures).to(torch.uint8)
+    return Photos(pictures, tuple(map(str, range(len(pictures)))))
 
 
 class Shares:
@@ -167,11 +165,11 @@ class Profile:
     def result(self) -> dict[str, Any]:
         """Quantiles of the step, means of its parts' shares, images a second, and operations counted by torch."""
         totals = [sum(record.values()) for record in self.records]
-        time_of = quantiles(totals)
+        step = quantiles(totals)
         return {
-            "step": time_of,
+            "step": step,
             "parts": {part: sum(record[part] for record in self.records) / len(self.records) for part in PARTS},
-            "images_per_second": self.config.train.batch_size / time_of["median"],
+            "images_per_second": self.config.train.batch_size / step["median"],
             "flops": self.flops,
             "first_loss": self.first_loss,
         }

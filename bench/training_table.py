@@ -9,9 +9,8 @@ TITLES = {"huenet": "huenet", "naive": "naive PyTorch", "reference": "huenet ref
 
 def table(training: dict[str, Any]) -> str:
     """A row for each kind of losses: the step, its parts, images a second, and the share of the machine's matrix rate."""
-    parts = [part for part in next(iter(training["losses"].values()))["parts"]]
-    base = next(iter(training["losses"]))
-    fastest = training["losses"][base]["step"]["median"]
+    base, first = next(iter(training["losses"].items()))
+    parts, fastest = list(first["parts"]), first["step"]["median"]
     rows = []
     for name, found in training["losses"].items():
         whole = sum(found["parts"].values())

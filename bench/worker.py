@@ -48,7 +48,7 @@ class Session:
     def prepare(self, case: Case, limit: float = math.inf) -> dict[str, Any]:
         """Build the case and check its first call; its errors, and the seconds of a call, which `limit` is for."""
         operator, dtype = OPERATORS[case.operator], getattr(torch, case.dtype)
-        inputs, expected = _truth(case_without_size(case), case, self._truth_of(case), self.device)
+        inputs, expected = _truth(case, operator.truth(case) if self.provider.same else self.name, self.device)
         given = gate.given(inputs, case, dtype, self.device, full=True)
         run = operator.builders()[self.name](case)
         if self.provider.probed:
@@ -60,8 +60,7 @@ class Session:
             distinct = len(next(iter((inputs.samples or inputs.fixed).values())))
             upstream = gate.upstream(result, case.samples if inputs.samples else 1, case.batch, distinct)
             result.backward(upstream)
-        self._synchronize()
-        seconds = time.perf_counter() - start
+        seconds = self._since(start)
         slopes = {name: getattr(given, name).grad for name in inputs.differentiated} if self.provider.gradient else {}
         tolerance = operator.tolerance(self.name, self.provider.tolerance)
         errors = gate.check(gate.Outcome(result.detach(), slopes), expected, inputs, case, tolerance)
@@ -71,8 +70,7 @@ class Session:
         if self.provider.startup:  # the first call compiled
             start = time.perf_counter()
             self.calls[0].backward(self.calls[0].forward())
-            self._synchronize()
-            seconds = time.perf_counter() - start
+            seconds = self._since(start)
         return {"errors": {"result": errors.result, "gradient": errors.gradient}, "seconds": seconds}
 
     def _probe(self, run: Run, given: SimpleNamespace, inputs: Inputs, limit: float, case: Case) -> None:
@@ -86,8 +84,7 @@ class Session:
             for _ in range(2):
                 start = time.perf_counter()
                 run(small).sum().backward()
-                self._synchronize()
-                seconds = (time.perf_counter() - start) * times
+                seconds = self._since(start) * times
             if seconds > patience * limit:
                 raise Failure("over time", f"about {seconds:.3g} s a call, by its time for {count:,} samples")
 
@@ -115,32 +112,27 @@ class Session:
         if self.device == "cuda":
             torch.cuda.empty_cache()
 
-    def _truth_of(self, case: Case) -> str:
-        return OPERATORS[case.operator].truth(case) if self.provider.same else self.name
-
-    def _synchronize(self) -> None:
+    def _since(self, start: float) -> float:
+        """Seconds from then until all that was launched is done."""
         if self.device == "cuda":
             torch.cuda.synchronize()
-
-
-def case_without_size(case: Case) -> tuple[object, ...]:
-    """What the truth depends on, beside the base shape."""
-    return *case.series, *OPERATORS[case.operator].base(case)
+        return time.perf_counter() - start
 
 
 _TRUTHS: dict[tuple[object, ...], tuple[Inputs, gate.Outcome]] = {}
 
 
-def _truth(key: tuple[object, ...], case: Case, provider: str, device: str) -> tuple[Inputs, gate.Outcome]:
+def _truth(case: Case, provider: str, device: str) -> tuple[Inputs, gate.Outcome]:
     """Base inputs and their float64 truth, kept for the other sizes of a series."""
-    if (*key, provider) not in _TRUTHS:
-        operator = OPERATORS[case.operator]
+    operator = OPERATORS[case.operator]
+    key = *case.series, *operator.base(case), provider
+    if key not in _TRUTHS:
         inputs = operator.inputs(case)
         if len(_TRUTHS) >= 8:
             _TRUTHS.pop(next(iter(_TRUTHS)))
         run = operator.builders()[provider](case)
-        _TRUTHS[(*key, provider)] = inputs, gate.truth(run, inputs, case, device, PROVIDERS[provider].gradient)
-    return _TRUTHS[(*key, provider)]
+        _TRUTHS[key] = inputs, gate.truth(run, inputs, case, device, PROVIDERS[provider].gradient)
+    return _TRUTHS[key]
 
 
 class Worker:
