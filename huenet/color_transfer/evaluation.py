@@ -70,18 +70,8 @@ class Evaluation:
         titles = {"without_mi": "Hue-Net without L_MI", "reinhard": "Reinhard (Lab)", "matching": "hue histogram matching"}
         methods = [["Hue-Net", *_format(self.means())]]
         methods += [[titles[method], *_format(self.means(method))] for method in self.others]
-        return "\n".join(
-            [
-                "# Table 1: colour transfer",
-                "",
-                *_markdown_table(columns, rows, text_columns=3),
-                "",
-                *_markdown_table(["mean", *columns[3:7]], methods, text_columns=1),
-                "",
-                _how_measured(self.settings),
-                "",
-            ]
-        )
+        tables = _markdown_table(columns, rows, text_columns=3), _markdown_table(["mean", *columns[3:7]], methods, text_columns=1)
+        return "\n\n".join(["# Table 1: colour transfer", *tables, _how_measured(self.settings)]) + "\n"
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write table1.md and table1.json into `folder`, which is made where it is missing."""
@@ -181,9 +171,9 @@ def _format(metrics: dict) -> list[str]:
     return [f"{metrics[metric]:.3f}" for metric in METRICS]
 
 
-def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int) -> list[str]:
+def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int) -> str:
     alignment = ["---" if index < text_columns else "---:" for index in range(len(columns))]
-    return [f"| {' | '.join(row)} |" for row in (columns, alignment, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, alignment, *rows))
 
 
 def _how_measured(settings: dict) -> str:

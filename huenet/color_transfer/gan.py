@@ -8,7 +8,7 @@ from ..losses import HueNetLoss
 from ..training.distributed import World
 from ..training.trained_networks import TrainedNetworks, step_seed
 from .config import Config
-from .discriminator import HueDiscriminator
+from .generator import HueDiscriminator
 from .model import HueNet
 
 

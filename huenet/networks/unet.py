@@ -78,23 +78,18 @@ class UNet(nn.Module):
         if depth < 1:
             raise ValueError(f"depth must be at least 1, got {depth}")
         self.depth, self.condition_size = depth, condition_size
-        widths = [width * min(2**level, WIDEST) for level in range(depth)]
+        widths = [channels_in, *(width * min(2**level, WIDEST) for level in range(depth))]
         # The innermost map may be a single pixel, which normalisation per image would erase.
         self.down = nn.ModuleList(
-            DownBlock(
-                channels_in if level == 0 else widths[level - 1],
-                widths[level],
-                norm if 0 < level < depth - 1 else "none",
-                activate=level > 0,
-            )
+            DownBlock(widths[level], widths[level + 1], norm if 0 < level < depth - 1 else "none", activate=level > 0)
             for level in range(depth)
         )
         self.up = nn.ModuleList()
         for level in reversed(range(depth)):
-            inputs = widths[level] * (1 if level == depth - 1 else 2)
+            inputs = widths[level + 1] * (1 if level == depth - 1 else 2)
             drop = dropout if depth - 1 - level < DROPOUT_BLOCKS else 0.0
             if level > 0 or input_skip:
-                outputs = widths[level - 1] if level > 0 else width
+                outputs = widths[level] if level > 0 else width
                 self.up.append(UpBlock(inputs, outputs, norm, upsample, drop, condition_size))
             else:
                 self.up.append(UpBlock(inputs, channels_out, "none", upsample, 0.0, 0))
@@ -107,13 +102,11 @@ class UNet(nn.Module):
         Raises ``ValueError`` if H or W is less than 2**depth or the condition is missing or superfluous.
         """
         if min(x.shape[-2:]) < 2**self.depth:
-            raise ValueError(
-                f"a U-Net of depth {self.depth} needs images of at least {2**self.depth} pixels a side, got {tuple(x.shape)}"
-            )
+            least = f"at least {2**self.depth} pixels a side"
+            raise ValueError(f"a U-Net of depth {self.depth} needs images of {least}, got {tuple(x.shape)}")
         if (condition is not None) != bool(self.condition_size):
-            raise ValueError(
-                f"condition must be {'given' if self.condition_size else 'None'} with condition_size {self.condition_size}"
-            )
+            wanted = "given" if self.condition_size else "None"
+            raise ValueError(f"condition must be {wanted} with condition_size {self.condition_size}")
         skips = []
         for down in self.down:
             skips.append(x)

@@ -24,7 +24,6 @@ from . import checkpoint
 from .config import RunConfig
 from .metrics_log import MetricsLog
 from .protocol import System
-from .resume import check_same_run
 from .stopping import Reason, agreed_reason, caught_signals
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -95,14 +94,8 @@ class TrainingRun:
         return Outcome(self.step, stopped_by if self.step < last else None)
 
     def _progress(self) -> tqdm:
-        return tqdm(
-            total=self.train.steps,
-            initial=self.step,
-            unit="step",
-            desc="training",
-            dynamic_ncols=True,
-            disable=not (self.run.progress and self.world.main),
-        )
+        shown = self.run.progress and self.world.main
+        return tqdm(total=self.train.steps, initial=self.step, unit="step", desc="training", dynamic_ncols=True, disable=not shown)
 
     def _train_step(self) -> dict[str, Tensor]:
         losses = self.system.step(self.step)
@@ -167,6 +160,6 @@ class TrainingRun:
         if not path.exists():
             return 0
         tensors, metadata = checkpoint.read(path, "training")
-        check_same_run(path, metadata, self.system.config, self.system.data)
+        checkpoint.check_same_run(path, metadata, self.system.config, self.system.data)
         self.system.load_state(path, tensors)
         return metadata["step"]
