@@ -108,12 +108,8 @@ def evaluate(
             batch = drawn[start : start + batch_size]
             rows += _measure(methods, photos, batch, bins)
             progress.update(len(batch))
-    settings = {
-        "size": photos.size,
-        "pairs": len(drawn),
-        "photos": len(photos),
-        "seed": seed,
-        "bins": bins,
+    settings = {"size": photos.size, "pairs": len(drawn), "photos": len(photos), "seed": seed, "bins": bins}
+    settings |= {
         "emd": "circular, RMS (Eq. 12, 14), hard bins, weighted by each image's own saturation * value",
         "mi": "relative mutual information I / H, hard bins, weighted by the source's saturation * value",
     }
@@ -141,13 +137,10 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
 def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[int, int]], bins: int) -> list[dict]:
     sources, targets = zip(*batch)
     source, target = photos.pictures(sources), photos.pictures(targets)
-    between = {
-        "emd_target_source": hue_emd(target, source, bins).tolist(),
-        "mi_source_target": hue_mutual_information(source, target, bins).tolist(),
-    }
+    between = zip(batch, hue_emd(target, source, bins).tolist(), hue_mutual_information(source, target, bins).tolist())
     rows = [
-        {"source": photos.names[i], "target": photos.names[j], **{name: values[n] for name, values in between.items()}}
-        for n, (i, j) in enumerate(batch)
+        {"source": photos.names[i], "target": photos.names[j], "emd_target_source": distance, "mi_source_target": information}
+        for (i, j), distance, information in between
     ]
     for method, paint in methods.items():
         with torch.no_grad():

@@ -88,8 +88,7 @@ def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tenso
     row = side * source.shape[-2] / source.shape[-1]
     height = row * (len(source) + gap * (len(source) - 1)) + title_height
     figure = Figure(figsize=(PAGE, height))
-    grid = {"left": 0.005, "right": 0.995, "bottom": 0.0, "top": 1.0 - title_height / height}
-    grid |= {"wspace": gap, "hspace": gap}
+    grid = {"left": 0.005, "right": 0.995, "bottom": 0.0, "top": 1.0 - title_height / height, "wspace": gap, "hspace": gap}
     axes = figure.subplots(len(source), len(columns), squeeze=False, gridspec_kw=grid)
     for column, (title, images) in enumerate(columns.items()):
         for row, image in enumerate(images):

@@ -43,15 +43,9 @@ class HueGAN:
             judged = self._step_discriminator(source_hsv, painted.detach())
             with networks.autocast():
                 (fake_logits,) = self.discriminator(painted)
-        color = self.config.loss.weighting == "color"
-        parts = self.loss(
-            hue,
-            target_hsv[:, :1],
-            source_hsv[:, :1],
-            output_weights=color_weights(source_hsv) if color else None,
-            target_weights=color_weights(target_hsv) if color else None,
-            fake_logits=fake_logits,
-        )
+        voters = {"output_weights": source_hsv, "target_weights": target_hsv} if self.config.loss.weighting == "color" else {}
+        weights = {name: color_weights(hsv) for name, hsv in voters.items()}
+        parts = self.loss(hue, target_hsv[:, :1], source_hsv[:, :1], fake_logits=fake_logits, **weights)
         networks.descend(parts.total, "generator")
         return {**{name: value.detach() for name, value in parts._asdict().items()}, "discriminator": judged}
 

@@ -16,9 +16,6 @@ from ..networks import PatchDiscriminator, UNet
 from .config import ModelConfig
 from .heads import HEADS, Condition
 
-HUE_CHANNELS = {"value": 1, "vector": 2}
-"""What `encode_hue` makes of a hue, by kind."""
-
 
 class HueHistograms(nn.Module):
     """The target's and the source's hue histograms, and a small network that reads them."""
@@ -51,17 +48,10 @@ class HueGenerator(nn.Module):
         self.head = HEADS[config.head](config)
         histogram = config.conditioning == "histogram"
         self.condition = HueHistograms(config.condition_bins, config.condition_width) if histogram else None
-        self.unet = UNet(
-            2 + HUE_CHANNELS[config.hue_input] * (1 if histogram else 2),
-            self.head.channels,
-            width=config.width,
-            depth=config.halvings,
-            norm=config.norm,
-            dropout=config.dropout,
-            upsample=config.upsample,
-            input_skip=config.input_skip,
-            condition_size=config.condition_width if histogram else 0,
-        )
+        channels = 2 + _hue_channels(config) * (1 if histogram else 2)
+        condition_size = config.condition_width if histogram else 0
+        same = {name: getattr(config, name) for name in ("width", "norm", "dropout", "upsample", "input_skip")}
+        self.unet = UNet(channels, self.head.channels, depth=config.halvings, condition_size=condition_size, **same)
 
     def forward(self, source_hsv: Tensor, target_hsv: Tensor) -> Tensor:
         """HSV images (B, 3, H, W) -> hue of the output in [0, 1), (B, 1, H, W), at least float32.
@@ -94,12 +84,16 @@ class HueDiscriminator(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.hue_input = config.hue_input
-        channels, width, depth = 2 + HUE_CHANNELS[config.hue_input], config.discriminator_width, config.discriminator_depth
+        channels, width, depth = 2 + _hue_channels(config), config.discriminator_width, config.discriminator_depth
         self.patches = PatchDiscriminator(channels, width=width, depth=depth, norm=config.norm)
 
     def forward(self, *hsv: Tensor) -> tuple[Tensor, ...]:
         """Any number of HSV images (B, 3, H, W) -> logits (B, 1, h, w) of each, each in a batch of its own."""
         return tuple(self.patches(_seen(image, self.hue_input)) for image in hsv)
+
+
+def _hue_channels(config: ModelConfig) -> int:
+    return 1 if config.hue_input == "value" else 2
 
 
 def _seen(hsv: Tensor, hue_input: Literal["value", "vector"]) -> Tensor:

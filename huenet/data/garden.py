@@ -197,8 +197,7 @@ def _blossom(
 ) -> None:
     view = _slanted_view(canvas, center, radius, rng)
     _blend(view.pixels, np.zeros(3), 0.3 * _ramp(0.9 - view.distance, 0.5))  # its shadow on what lies behind
-    petals = int(rng.integers(*kind.petals, endpoint=True))
-    rings = int(rng.integers(*kind.rings, endpoint=True))
+    petals, rings = (int(rng.integers(*ends, endpoint=True)) for ends in (kind.petals, kind.rings))
     half_width = rng.uniform(*kind.width) * min(np.tan(np.pi / petals), 0.8)
     widest = rng.uniform(*kind.widest)
     petal = _Petal(kind, half_width * widest, widest, rng.uniform(*kind.taper), rng.uniform(-0.18, 0.18))
