@@ -4,6 +4,7 @@ No convolution that a normalisation follows has a bias: the normalisation remove
 would be blown up by Adam.
 """
 
+import functools
 import itertools
 from typing import Literal
 
@@ -20,13 +21,10 @@ WIDEST = 8
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:
     """Normalisation layer for ``channels`` channels, with a learned scale and shift."""
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    if kind == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
-    if kind == "none":
-        return nn.Identity()
-    raise ValueError(f"norm must be 'batch', 'instance' or 'none', got {kind!r}")
+    layers = {"batch": nn.BatchNorm2d, "instance": functools.partial(nn.InstanceNorm2d, affine=True), "none": nn.Identity}
+    if kind not in layers:
+        raise ValueError(f"norm must be 'batch', 'instance' or 'none', got {kind!r}")
+    return layers[kind](channels)
 
 
 def init_weights(module: nn.Module) -> None:

@@ -123,10 +123,9 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
     """
     if photos < 2:
         raise ValueError(f"a pair needs two photos, got {photos}")
-    if pairs < 1:
-        raise ValueError(f"pairs must be at least 1, got {pairs}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+    for name, value, least in (("pairs", pairs, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     possible = photos * (photos - 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     source, step = np.divmod(rng.choice(possible, min(pairs, possible), replace=False), photos - 1)

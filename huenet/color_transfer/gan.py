@@ -37,8 +37,7 @@ class HueGAN:
         with networks.autocast():
             hue = networks.parallel["generator"](source_hsv, target_hsv)
         painted = torch.cat([hue, source_hsv[:, 1:]], dim=1)
-        judged = hue.new_zeros(())
-        fake_logits = None
+        judged, fake_logits = hue.new_zeros(()), None
         if self.discriminator is not None:
             judged = self._step_discriminator(source_hsv, painted.detach())
             with networks.autocast():

@@ -25,10 +25,9 @@ def garden(count: int, size: int, seed: int) -> Photos:
 
     Raises ValueError for a count below 1, a size below 16 or a negative seed.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    if size < 16:
-        raise ValueError(f"size must be at least 16, got {size}")
+    for name, value, least in (("count", count, 1), ("size", size, 16)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     indices = tqdm(range(count), "garden", delay=1.0, disable=None, leave=False)
     pictures = [_picture(size, seeded_generator(seed, index)) for index in indices]
     images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()

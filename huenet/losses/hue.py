@@ -208,11 +208,9 @@ class HueNetLoss(nn.Module):
 
     @classmethod
     def from_config(cls, config: Any, backend: str | None = None) -> Self:
-        """The loss that ``config`` describes, as `huenet.color_transfer.config.LossConfig` does.
-
-        Of it are read the four weights, ``emd_scale`` and ``mi_form``, which are the arguments of `HueNetLoss`; ``bins`` and
-        ``mi_bins``, which are numbers; and ``bandwidth``, ``boundary`` and ``window``, as in `Bins`.
-        """
+        """The loss that ``config`` describes by the attributes ``emd_weight``, ``mi_weight``, ``adversarial_weight``,
+        ``smoothness_weight``, ``emd_scale``, ``mi_form``, numbers ``bins`` and ``mi_bins`` (or None), and ``bandwidth``, ``window``
+        and ``boundary`` as in `Bins`."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
             for count in (config.bins, config.mi_bins or config.bins)

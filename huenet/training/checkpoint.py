@@ -121,24 +121,19 @@ def check_same_run(path: Path, metadata: Mapping[str, Any], config: BaseConfig, 
         changes = [change for change in changes if not change.startswith("--steps:")]
     if changes:
         raise CheckpointError(f"{path} was trained with other options ({'; '.join(changes)}): repeat them, or choose another --out")
+    remedy = "use the same --data, or choose another --out"
     if different:
-        raise CheckpointError(
-            f"{path} was trained on other photos ({len(different)} differ, such as {min(different)}): "
-            "use the same --data, or choose another --out"
-        )
+        some = f"{len(different)} differ, such as {min(different)}"
+        raise CheckpointError(f"{path} was trained on other photos ({some}): {remedy}")
     if any(before[key] != value for key, value in data.items() if isinstance(value, str)):
-        raise CheckpointError(f"{path} was trained on other photos of the same names: use the same --data, or choose another --out")
+        raise CheckpointError(f"{path} was trained on other photos of the same names: {remedy}")
 
 
 def changed_settings(old: BaseConfig, new: BaseConfig) -> list[str]:
     """One line per setting in which two configurations differ, as ``--option: old -> new``."""
     before, after = old.as_dict(), new.as_dict()
-    return [
-        f"--{name.replace('_', '-')}: {before[group][name]} -> {after[group][name]}"
-        for group in before
-        for name in before[group]
-        if before[group][name] != after[group][name]
-    ]
+    both = ((name, value, after[group][name]) for group, settings in before.items() for name, value in settings.items())
+    return [f"--{name.replace('_', '-')}: {was} -> {now}" for name, was, now in both if was != now]
 
 
 def _flush(path: Path) -> None:

@@ -178,10 +178,8 @@ class TrainingRun:
 def caught_signals() -> Iterator[list[signal.Signals]]:
     """A list that Ctrl-C and SIGTERM add themselves to instead of ending the process; a second one ends it as ever."""
     caught: list[signal.Signals] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread may install handlers
-        return
-    handlers = ((number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM))
+    main = threading.current_thread() is threading.main_thread()  # only it may install handlers
+    handlers = ((number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM) if main)
     # what whoever started this process had it ignore (a shell's background job: SIGINT) stays ignored
     previous = {number: handler for number, handler in handlers if handler is not signal.SIG_IGN}
 
