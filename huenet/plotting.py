@@ -30,10 +30,10 @@ def show(axis: Axes, image: Tensor, title: str | None = None) -> None:
         axis.set_title(title, fontsize=TITLE, pad=3)
 
 
-def label_axes(axis: Axes, along: str, up: str) -> None:
-    """What is drawn along both axes, and thin lines on these sides alone."""
-    axis.set_xlabel(along, fontsize=SMALL, labelpad=2)
-    axis.set_ylabel(up, fontsize=SMALL, labelpad=2)
+def label_axes(axis: Axes, along: str, up: str, *, size: float = SMALL, line: float = 0.5) -> None:
+    """What is drawn along both axes, in letters of `size` points, and thin lines, of `line` points, on these sides alone."""
+    axis.set_xlabel(along, fontsize=size, labelpad=2)
+    axis.set_ylabel(up, fontsize=size, labelpad=2)
     axis.tick_params(labelsize=SMALL, width=0.5, length=2)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.spines[["left", "bottom"]].set_linewidth(0.5)
+    axis.spines[["left", "bottom"]].set_linewidth(line)

@@ -33,14 +33,12 @@ def parse(arguments: Sequence[str]) -> Command:
         print(__version__)
         raise SystemExit(0)
     _check_options(arguments)
-    defaults = {Train: preset_defaults(arguments)}
     subcommands = []
     for kind in COMMANDS:
         name, text = kind.__name__.lower(), inspect.cleandoc(kind.__doc__ or "")
         described = text if name in arguments[:1] else text.splitlines()[0]
-        subcommands.append(
-            Annotated[kind, tyro.conf.subcommand(name, description=described, default=defaults.get(kind, tyro.MISSING_NONPROP))]
-        )
+        default = preset_defaults(arguments) if kind is Train else tyro.MISSING_NONPROP
+        subcommands.append(Annotated[kind, tyro.conf.subcommand(name, description=described, default=default)])
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -68,10 +68,7 @@ def preset_defaults(arguments: Sequence[str]) -> Train:
     parser.add_argument("--preset", nargs="?")
     name = parser.parse_known_args(arguments)[0].preset
     name = name if name in PRESETS else "default"
-    preset = PRESETS[name]
-    return Train(
-        data=tyro.MISSING, out=tyro.MISSING, preset=name, model=preset.model, loss=preset.loss, train=preset.train, run=RunConfig()
-    )
+    return Train(data=tyro.MISSING, out=tyro.MISSING, preset=name, run=RunConfig(), **vars(PRESETS[name]))
 
 
 def run_training(system: System, out: Path, run: RunConfig) -> int:

@@ -68,11 +68,9 @@ class ModelConfig:
             raise ValueError(f"head palette needs conditioning histogram, got {self.conditioning}")
         if self.depth is not None and not 1 <= self.depth <= self.deepest:
             raise ValueError(f"depth must be between 1 and {self.deepest} at size {self.size}, got {self.depth}")
-        if self.size < 2 ** (self.discriminator_depth + 2):
-            raise ValueError(
-                f"discriminator_depth {self.discriminator_depth} needs images of at least "
-                f"{2 ** (self.discriminator_depth + 2)} pixels, got size {self.size}"
-            )
+        if self.size < (least := 2 ** (self.discriminator_depth + 2)):
+            needs = f"discriminator_depth {self.discriminator_depth} needs images of at least {least} pixels"
+            raise ValueError(f"{needs}, got size {self.size}")
 
     @property
     def deepest(self) -> int:

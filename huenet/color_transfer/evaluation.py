@@ -70,18 +70,8 @@ class Evaluation:
         titles = {"without_mi": "Hue-Net without L_MI", "reinhard": "Reinhard (Lab)", "matching": "hue histogram matching"}
         methods = [["Hue-Net", *_format(self.means())]]
         methods += [[titles[method], *_format(self.means(method))] for method in self.others]
-        return "\n".join(
-            [
-                "# Table 1: colour transfer",
-                "",
-                *_markdown_table(columns, rows, text_columns=3),
-                "",
-                *_markdown_table(["mean", *columns[3:7]], methods, text_columns=1),
-                "",
-                _how_measured(self.settings),
-                "",
-            ]
-        )
+        tables = _markdown_table(columns, rows, text_columns=3), _markdown_table(["mean", *columns[3:7]], methods, text_columns=1)
+        return "\n\n".join(["# Table 1: colour transfer", *tables, _how_measured(self.settings)]) + "\n"
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write table1.md and table1.json into `folder`, which is made where it is missing."""
@@ -118,12 +108,8 @@ def evaluate(
             batch = drawn[start : start + batch_size]
             rows += _measure(methods, photos, batch, bins)
             progress.update(len(batch))
-    settings = {
-        "size": photos.size,
-        "pairs": len(drawn),
-        "photos": len(photos),
-        "seed": seed,
-        "bins": bins,
+    settings = {"size": photos.size, "pairs": len(drawn), "photos": len(photos), "seed": seed, "bins": bins}
+    settings |= {
         "emd": "circular, RMS (Eq. 12, 14), hard bins, weighted by each image's own saturation * value",
         "mi": "relative mutual information I / H, hard bins, weighted by the source's saturation * value",
     }
@@ -137,10 +123,9 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
     """
     if photos < 2:
         raise ValueError(f"a pair needs two photos, got {photos}")
-    if pairs < 1:
-        raise ValueError(f"pairs must be at least 1, got {pairs}")
-    if seed < 0:
-        raise ValueError(f"seed must be at least 0, got {seed}")
+    for name, value, least in (("pairs", pairs, 1), ("seed", seed, 0)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     possible = photos * (photos - 1)
     rng = np.random.Generator(np.random.PCG64(seed))
     source, step = np.divmod(rng.choice(possible, min(pairs, possible), replace=False), photos - 1)
@@ -151,13 +136,10 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
 def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[int, int]], bins: int) -> list[dict]:
     sources, targets = zip(*batch)
     source, target = photos.pictures(sources), photos.pictures(targets)
-    between = {
-        "emd_target_source": hue_emd(target, source, bins).tolist(),
-        "mi_source_target": hue_mutual_information(source, target, bins).tolist(),
-    }
+    between = zip(batch, hue_emd(target, source, bins).tolist(), hue_mutual_information(source, target, bins).tolist())
     rows = [
-        {"source": photos.names[i], "target": photos.names[j], **{name: values[n] for name, values in between.items()}}
-        for n, (i, j) in enumerate(batch)
+        {"source": photos.names[i], "target": photos.names[j], "emd_target_source": distance, "mi_source_target": information}
+        for (i, j), distance, information in between
     ]
     for method, paint in methods.items():
         with torch.no_grad():
@@ -181,9 +163,9 @@ def _format(metrics: dict) -> list[str]:
     return [f"{metrics[metric]:.3f}" for metric in METRICS]
 
 
-def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int) -> list[str]:
+def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int) -> str:
     alignment = ["---" if index < text_columns else "---:" for index in range(len(columns))]
-    return [f"| {' | '.join(row)} |" for row in (columns, alignment, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, alignment, *rows))
 
 
 def _how_measured(settings: dict) -> str:

@@ -59,8 +59,7 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
     # One pixel of 256 x 256 weighs about 1.5e-5.
     scale = LogNorm(1e-5, max(1e-4, *(joint.max() for joint in joints)))
     figure = Figure(figsize=(COLUMN, 1.75))
-    grid = {"left": 0.11, "right": 0.86, "bottom": 0.2, "top": 0.9, "wspace": 0.32}
-    axes = figure.subplots(1, 2, gridspec_kw=grid)
+    axes = figure.subplots(1, 2, gridspec_kw={"left": 0.11, "right": 0.86, "bottom": 0.2, "top": 0.9, "wspace": 0.32})
     for axis, joint, other, name in zip(axes, joints, (target, output), ("target", "output")):
         shown = np.ma.masked_equal(joint.T, 0.0)
         image = axis.imshow(shown, norm=scale, cmap="viridis_r", origin="lower", extent=(0, 1, 0, 1), interpolation="nearest")
@@ -68,7 +67,6 @@ def joint_histograms(source: Tensor, target: Tensor, output: Tensor, bins: int =
         axis.set_title(f"I / H = {information:.3f}", fontsize=TITLE, pad=3)
         _hue_bar(axis, "x", "source hue")
         _hue_bar(axis, "y", f"{name} hue")
-        axis.spines[:].set_linewidth(0.5)
     bar = figure.colorbar(image, cax=figure.add_axes((0.885, 0.2, 0.018, 0.7)), extend="min")
     bar.ax.tick_params(labelsize=SMALL, width=0.5, length=2)
     bar.outline.set_linewidth(0.5)
@@ -88,8 +86,7 @@ def comparison(source: Tensor, target: Tensor, output: Tensor, without_mi: Tenso
     row = side * source.shape[-2] / source.shape[-1]
     height = row * (len(source) + gap * (len(source) - 1)) + title_height
     figure = Figure(figsize=(PAGE, height))
-    grid = {"left": 0.005, "right": 0.995, "bottom": 0.0, "top": 1.0 - title_height / height}
-    grid |= {"wspace": gap, "hspace": gap}
+    grid = {"left": 0.005, "right": 0.995, "bottom": 0.0, "top": 1.0 - title_height / height, "wspace": gap, "hspace": gap}
     axes = figure.subplots(len(source), len(columns), squeeze=False, gridspec_kw=grid)
     for column, (title, images) in enumerate(columns.items()):
         for row, image in enumerate(images):
@@ -123,11 +120,11 @@ def _draw_hue_histogram(axis: Axes, histogram: np.ndarray, top: float) -> None:
     axis.set(xlim=(0, 1), ylim=(0, top), yticks=[])
     axis.spines[["top", "right", "left"]].set_visible(False)
     _hue_bar(axis, "x")
-    axis.spines[:].set_linewidth(0.5)
 
 
 def _hue_bar(axis: Axes, along: str, label: str | None = None) -> None:
-    """The circle of hues as a strip outside the axis."""
+    """The circle of hues as a strip outside the axis, whose own lines are thin."""
+    axis.spines[:].set_linewidth(0.5)
     colors, across = _hue_colors(256)[None], along == "x"
     strip = axis.inset_axes((0, -0.09, 1, 0.07) if across else (-0.09, 0, 0.07, 1))
     strip.imshow(colors if across else colors.transpose(1, 0, 2)[::-1], aspect="auto", extent=(0, 1, 0, 1))

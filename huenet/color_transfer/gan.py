@@ -8,7 +8,7 @@ from ..losses import HueNetLoss
 from ..training.distributed import World
 from ..training.trained_networks import TrainedNetworks, step_seed
 from .config import Config
-from .discriminator import HueDiscriminator
+from .generator import HueDiscriminator
 from .model import HueNet
 
 
@@ -37,21 +37,14 @@ class HueGAN:
         with networks.autocast():
             hue = networks.parallel["generator"](source_hsv, target_hsv)
         painted = torch.cat([hue, source_hsv[:, 1:]], dim=1)
-        judged = hue.new_zeros(())
-        fake_logits = None
+        judged, fake_logits = hue.new_zeros(()), None
         if self.discriminator is not None:
             judged = self._step_discriminator(source_hsv, painted.detach())
             with networks.autocast():
                 (fake_logits,) = self.discriminator(painted)
-        color = self.config.loss.weighting == "color"
-        parts = self.loss(
-            hue,
-            target_hsv[:, :1],
-            source_hsv[:, :1],
-            output_weights=color_weights(source_hsv) if color else None,
-            target_weights=color_weights(target_hsv) if color else None,
-            fake_logits=fake_logits,
-        )
+        voters = {"output_weights": source_hsv, "target_weights": target_hsv} if self.config.loss.weighting == "color" else {}
+        weights = {name: color_weights(hsv) for name, hsv in voters.items()}
+        parts = self.loss(hue, target_hsv[:, :1], source_hsv[:, :1], fake_logits=fake_logits, **weights)
         networks.descend(parts.total, "generator")
         return {**{name: value.detach() for name, value in parts._asdict().items()}, "discriminator": judged}
 

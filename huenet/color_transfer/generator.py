@@ -1,15 +1,18 @@
-"""Hue-Net's generator: a U-Net whose raw output a head turns into the output's hue.
+"""Hue-Net's networks: the generator, a U-Net whose raw output a head turns into the output's hue, and the discriminator.
 
 A new conditioning is a module that returns a `Condition` (or more), which `HueGenerator` builds as `self.condition` and hands to
 the U-Net's FiLM layers and to the head.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..color import color_weights, encode_hue
 from ..kernels import Bins, soft_histogram
-from ..networks import UNet
+from ..kernels.common.devices import full_precision
+from ..networks import PatchDiscriminator, UNet
 from .config import ModelConfig
 from .heads import HEADS, Condition
 
@@ -45,18 +48,10 @@ class HueGenerator(nn.Module):
         self.head = HEADS[config.head](config)
         histogram = config.conditioning == "histogram"
         self.condition = HueHistograms(config.condition_bins, config.condition_width) if histogram else None
-        hue_channels = 1 if config.hue_input == "value" else 2
-        self.unet = UNet(
-            2 + hue_channels * (1 if histogram else 2),
-            self.head.channels,
-            width=config.width,
-            depth=config.halvings,
-            norm=config.norm,
-            dropout=config.dropout,
-            upsample=config.upsample,
-            input_skip=config.input_skip,
-            condition_size=config.condition_width if histogram else 0,
-        )
+        channels = 2 + _hue_channels(config) * (1 if histogram else 2)
+        condition_size = config.condition_width if histogram else 0
+        same = {name: getattr(config, name) for name in ("width", "norm", "dropout", "upsample", "input_skip")}
+        self.unet = UNet(channels, self.head.channels, depth=config.halvings, condition_size=condition_size, **same)
 
     def forward(self, source_hsv: Tensor, target_hsv: Tensor) -> Tensor:
         """HSV images (B, 3, H, W) -> hue of the output in [0, 1), (B, 1, H, W), at least float32.
@@ -67,13 +62,12 @@ class HueGenerator(nn.Module):
 
     def paint(self, source_hue: Tensor, fields: Tensor, condition: Condition | None) -> Tensor:
         """What `predict` gave, enlarged perhaps, applied to the source's hue (B, 1, H, W) -> the output's hue."""
-        with torch.autocast(source_hue.device.type, enabled=False):  # eight bits of mantissa cannot hold an angle
+        with full_precision(source_hue):  # eight bits of mantissa cannot hold an angle
             return self.head(fields, source_hue, condition)
 
     def predict(self, source_hsv: Tensor, target_hsv: Tensor) -> tuple[Tensor, Condition | None]:
         """The head's fields (B, F, H, W) and the condition, if any."""
-        inputs = [encode_hue(source_hsv, self.hue_input), 2 * source_hsv[:, 1:] - 1]
-        condition = None
+        inputs, condition = [_seen(source_hsv, self.hue_input)], None
         if self.condition is not None:
             condition = self.condition(source_hsv, target_hsv)
         elif source_hsv.shape == target_hsv.shape:
@@ -82,3 +76,26 @@ class HueGenerator(nn.Module):
             raise ValueError(f"source and target must have one shape, got {tuple(source_hsv.shape)} and {tuple(target_hsv.shape)}")
         raw = self.unet(torch.cat(inputs, dim=1), None if condition is None else condition.embedding)
         return self.head.fields(raw.to(source_hsv.dtype)), condition
+
+
+class HueDiscriminator(nn.Module):
+    """Judges hue channels given saturation and value (Eq. 28-29), patch by patch."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.hue_input = config.hue_input
+        channels, width, depth = 2 + _hue_channels(config), config.discriminator_width, config.discriminator_depth
+        self.patches = PatchDiscriminator(channels, width=width, depth=depth, norm=config.norm)
+
+    def forward(self, *hsv: Tensor) -> tuple[Tensor, ...]:
+        """Any number of HSV images (B, 3, H, W) -> logits (B, 1, h, w) of each, each in a batch of its own."""
+        return tuple(self.patches(_seen(image, self.hue_input)) for image in hsv)
+
+
+def _hue_channels(config: ModelConfig) -> int:
+    return 1 if config.hue_input == "value" else 2
+
+
+def _seen(hsv: Tensor, hue_input: Literal["value", "vector"]) -> Tensor:
+    """An HSV image (B, 3, H, W) as a network's input in [-1, 1]: its hue as `encode_hue` gives it, saturation and value."""
+    return torch.cat([encode_hue(hsv, hue_input), 2 * hsv[:, 1:] - 1], dim=1)

@@ -28,10 +28,13 @@ class Condition(NamedTuple):
 
 
 class Head(nn.Module, ABC):
-    """From the U-Net's raw output to the output's hue."""
+    """From the U-Net's raw output to the output's hue; built from a `ModelConfig`."""
 
     channels: int
     """Channels wanted of the U-Net."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
 
     @abstractmethod
     def fields(self, raw: Tensor) -> Tensor:
@@ -45,9 +48,7 @@ class Head(nn.Module, ABC):
 class AbsoluteHead(Head):
     """The hue itself, as in the paper; the sigmoid that keeps it in its range is our choice."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.channels = 1
+    channels = 1
 
     def fields(self, raw: Tensor) -> Tensor:
         return unit_vector(torch.sigmoid(raw))
@@ -59,9 +60,7 @@ class AbsoluteHead(Head):
 class RotationHead(Head):
     """The source's hue turned by a predicted angle, the direction of a two-channel vector: smooth all around the circle."""
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.channels = 2
+    channels = 2
 
     def fields(self, raw: Tensor) -> Tensor:
         return raw * raw.square().sum(1, keepdim=True).clamp_min(SHORTEST**2).rsqrt()
@@ -84,7 +83,7 @@ class PaletteHead(Head):
     FLOOR = 0.02  # of a flat histogram's height, for bins the target lacks: they stay possible, and the logarithm finite
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         self.channels, bins = config.curves, config.condition_bins
         self.query = self._network(config.condition_width, (config.curves, config.knots, self.KEY_WIDTH))
         self.key = self._network(config.condition_width, (bins, self.KEY_WIDTH))

@@ -40,9 +40,8 @@ class HueNet(nn.Module):
         ``TypeError`` for anything else.
         """
         if source.ndim != 4 or target.ndim != 4 or len(source) != len(target):
-            raise ValueError(
-                f"source and target must be (B, 3, H, W) with one B, got {tuple(source.shape)} and {tuple(target.shape)}"
-            )
+            shapes = f"{tuple(source.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"source and target must be (B, 3, H, W) with one B, got {shapes}")
         source_hsv = rgb_to_hsv(source)
         size = self._working_size(source)
         target_size = size if self.generator.condition is None else self._working_size(target)

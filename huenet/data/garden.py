@@ -7,14 +7,14 @@ all petals of half a ring are painted at once: every pixel belongs to the neares
 """
 
 import colorsys
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from tqdm import tqdm
 
-from .photos import Photos
+from .photos import Photos, seeded_generator
 
 _SUPERSAMPLING = 2
 _TURN = 2.0 * np.pi
@@ -25,20 +25,16 @@ def garden(count: int, size: int, seed: int) -> Photos:
 
     Raises ValueError for a count below 1, a size below 16 or a negative seed.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    if size < 16:
-        raise ValueError(f"size must be at least 16, got {size}")
-    if seed < 0:
-        raise ValueError(f"seed must be an integer >= 0, got {seed}")
+    for name, value, least in (("count", count, 1), ("size", size, 16)):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     indices = tqdm(range(count), "garden", delay=1.0, disable=None, leave=False)
-    pictures = [_picture(size, np.random.Generator(np.random.PCG64([seed, index]))) for index in indices]
+    pictures = [_picture(size, seeded_generator(seed, index)) for index in indices]
     images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     return Photos(images, tuple(f"garden_{index:04d}.png" for index in range(count)))
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(NamedTuple):
     """A kind of flower: the ranges its blossoms are drawn from, in units of the blossom's radius."""
 
     petals: tuple[int, int]
@@ -64,8 +60,7 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class _Petal:
+class _Petal(NamedTuple):
     """The form that all petals of a blossom share, drawn from its kind's ranges."""
 
     kind: _Kind
@@ -75,8 +70,7 @@ class _Petal:
     bend: float  # to one side, which makes a pinwheel
 
 
-@dataclass(frozen=True)
-class _Palette:
+class _Palette(NamedTuple):
     """Colours as RGB in [0, 1], each of shape (3,)."""
 
     petal: np.ndarray
@@ -86,8 +80,7 @@ class _Palette:
     leaf: np.ndarray
 
 
-@dataclass(frozen=True)
-class _View:
+class _View(NamedTuple):
     """The part of the canvas around a blossom: pixels (h, w, 3) to paint on, and polar coordinates (h, w) in
     its plane, in units of its radius. `pixel` is the side of one pixel in that unit."""
 
@@ -203,8 +196,7 @@ def _blossom(
 ) -> None:
     view = _slanted_view(canvas, center, radius, rng)
     _blend(view.pixels, np.zeros(3), 0.3 * _ramp(0.9 - view.distance, 0.5))  # its shadow on what lies behind
-    petals = int(rng.integers(*kind.petals, endpoint=True))
-    rings = int(rng.integers(*kind.rings, endpoint=True))
+    petals, rings = (int(rng.integers(*ends, endpoint=True)) for ends in (kind.petals, kind.rings))
     half_width = rng.uniform(*kind.width) * min(np.tan(np.pi / petals), 0.8)
     widest = rng.uniform(*kind.widest)
     petal = _Petal(kind, half_width * widest, widest, rng.uniform(*kind.taper), rng.uniform(-0.18, 0.18))
@@ -278,8 +270,7 @@ def _window(canvas: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.nd
     side = len(canvas)
     low = np.floor((center - reach) * side).astype(int).clip(0, side)
     high = np.ceil((center + reach) * side).astype(int).clip(0, side)
-    x = ((np.arange(low[0], high[0]) + 0.5) / side - center[0]).astype(np.float32)
-    y = ((np.arange(low[1], high[1]) + 0.5) / side - center[1]).astype(np.float32)
+    x, y = (((np.arange(*ends) + 0.5) / side - middle).astype(np.float32) for *ends, middle in zip(low, high, center))
     return canvas[low[1] : high[1], low[0] : high[0]], x[None], y[:, None]
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d
 
 from ..data import hold_out, load_folder
 from ..losses import ContextualLoss, Patches
-from ..plotting import COLUMN, save, show
+from ..plotting import COLUMN, TITLE, label_axes, save, show
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "contextual": ContextualLoss(Patches(size=5, stride=1)),
@@ -66,9 +66,8 @@ def run(
 def _each(output: Tensor, target: Tensor) -> Tensor:
     """Every loss of every pair of images, (loss, photo)."""
     with torch.no_grad():
-        return torch.stack(
-            [torch.stack([loss(*pair) for pair in zip(output.split(1), target.split(1))]) for loss in LOSSES.values()]
-        )
+        pairs = list(zip(output.split(1), target.split(1)))
+        return torch.stack([torch.stack([loss(*pair) for pair in pairs]) for loss in LOSSES.values()])
 
 
 def _figure(relative: Tensor, shifts: list[float], target: Tensor, moved: Tensor, other: Tensor) -> Figure:
@@ -90,10 +89,7 @@ def _figure(relative: Tensor, shifts: list[float], target: Tensor, moved: Tensor
             axis.plot(along[of], mean, style, color=color, linewidth=1.2, marker=".", markersize=3)
             below = name == "L1"  # the two others are apart from what lies above
             place = {"ha": "right", "va": "top" if below else "bottom"}
-            axis.text(along[of][-2], mean[-2] + (-0.03 if below else 0.02), name + label, color=color, fontsize=7, **place)
+            axis.text(along[of][-2], mean[-2] + (-0.03 if below else 0.02), name + label, color=color, fontsize=TITLE, **place)
     axis.set(xlim=(0, shifts[-1]), ylim=(0, 1.05))
-    axis.set_xlabel("shift in pixels", fontsize=7, labelpad=2)
-    axis.set_ylabel("loss / that of an unrelated photo", fontsize=7, labelpad=2)
-    axis.tick_params(labelsize=6, width=0.5, length=2)
-    axis.spines[["top", "right"]].set_visible(False)
+    label_axes(axis, "shift in pixels", "loss / that of an unrelated photo", size=TITLE, line=0.8)
     return figure

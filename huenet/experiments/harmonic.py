@@ -13,10 +13,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..data.images import load_pairs
 from ..kernels import harmonic_energy
 from ..losses import HarmonicLoss
 from ..plotting import PAGE, SMALL, label_axes, save, show
-from .pairs import load_pairs
 
 SHIFTS = (0, 4, 8, 16, 32, 64, 128)
 ORDERS = 2  # random orders that chance is estimated from; a pair's energies in them differ by 2 % at most

@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ..data.images import load_pairs
 from ..kernels import squared_mutual_information
 from ..plotting import PAGE, SMALL, TITLE, label_axes, save, show
-from .pairs import load_pairs
 
 SIDE = 128
 SHIFTS = (0, 1, 2, 4, 8, 16, 32)

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..kernels import contextual_similarity
+from ..kernels.common.devices import full_precision
 from ..kernels.contextual_similarity import check_options
 from ..kernels.contextual_similarity.reference import directions
+from .arguments import check_images
 
 FeatureMaps = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -67,13 +69,10 @@ class ContextualLoss(nn.Module):
 
         Raises ``ValueError`` where images, feature maps and weights do not go together.
         """
-        for name, image in (("output", output), ("target", target)):
-            if image.dim() != 4 or not image.is_floating_point():
-                raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
+        check_images(output=output, target=target)
         if output.shape[:2] != target.shape[:2]:
-            raise ValueError(
-                f"output and target must agree in batch and channels, got {tuple(output.shape)} and {tuple(target.shape)}"
-            )
+            shapes = f"{tuple(output.shape)} and {tuple(target.shape)}"
+            raise ValueError(f"output and target must agree in batch and channels, got {shapes}")
         maps, target_maps = _named(self.features(output)), _named(self.features(target))
         if maps.keys() != target_maps.keys():
             raise ValueError(f"features must give the same maps for output and target, got {[*maps]} and {[*target_maps]}")
@@ -85,7 +84,7 @@ class ContextualLoss(nn.Module):
         for name, found in (("output", output), ("target", target)):
             if found.dim() != 4:
                 raise ValueError(f"features must give maps (B, C, h, w), got {tuple(found.shape)} for the {name}")
-        with torch.autocast(output.device.type, enabled=False):
+        with full_precision(output):
             x, y = _points(output), _points(target)
             distance = self.distance
             if self.spatial_weight:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ..kernels import Bins, harmonic_energy, patch_histogram
+from .arguments import check_images
 
 #: patches whose histograms share all but an eighth of their mass weigh 1/e; on aerial photos the mean weight is then 6 %
 HISTOGRAM_SIGMA = 0.5
@@ -67,9 +68,7 @@ class HarmonicLoss(nn.Module):
 
         Differentiable in both; a `source` that needs no gradient costs none. Raises ``ValueError`` where the images do not match.
         """
-        for name, image in (("source", source), ("translated", translated)):
-            if image.ndim != 4 or not image.is_floating_point():
-                raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
+        check_images(source=source, translated=translated)
         if (len(source), *source.shape[2:]) != (len(translated), *translated.shape[2:]):
             shapes = f"expected {tuple(source.shape)}, got {tuple(translated.shape)}"
             raise ValueError(f"translated must match source in batch, height and width, {shapes}")

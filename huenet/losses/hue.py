@@ -12,27 +12,33 @@ float32, under autocast too; float64 stays.
 """
 
 import math
-from typing import Literal, NamedTuple, Protocol, Self
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..kernels import Bins, histogram_emd, mutual_information, soft_histogram
+from ..kernels import Bins, MutualInformation, histogram_emd, mutual_information, soft_histogram
+from ..kernels.common.devices import full_precision
+from .arguments import at_least_float32, check_images
 
 EmdScale = Literal["rms", "raw"]
 MiForm = Literal["relative", "conditional", "information", "normalized"]
+_LOSS_OF_FORM: dict[str, Callable[[MutualInformation], Tensor]] = {
+    "relative": lambda found: 1 - found.relative,
+    "conditional": lambda found: found.conditional_y,
+    "information": lambda found: -found.information,
+    "normalized": lambda found: 1 - found.normalized,
+}
 
 
 def _pixels(name: str, image: Tensor, channels: int | None = None) -> Tensor:
     """(B, C, H, W) -> (B, C, H*W), at least float32; one channel is repeated to ``channels``."""
-    if image.ndim != 4 or not image.is_floating_point():
-        raise ValueError(f"{name} must be a floating-point tensor (B, C, H, W), got {image.dtype} {tuple(image.shape)}")
+    check_images(**{name: image})
     if channels is not None and image.shape[1] not in (1, channels):
         raise ValueError(f"{name} must have 1 or {channels} channels, got {tuple(image.shape)}")
-    if image.dtype in (torch.float16, torch.bfloat16):
-        image = image.float()
-    pixels = image.flatten(2)
+    pixels = at_least_float32(image).flatten(2)
     return pixels if channels is None else pixels.expand(-1, channels, -1)
 
 
@@ -44,9 +50,10 @@ def _optional_pixels(name: str, weights: Tensor | None, image: Tensor) -> Tensor
     return _pixels(name, weights, image.shape[1]).to(_pixels("image", image).dtype)
 
 
-def _full_precision(image: Tensor) -> torch.autocast:
-    """Context in which autocast, where there is one, does not touch what is computed."""
-    return torch.autocast(image.device.type, enabled=False)
+def _check_paired(output_hue: Tensor, source_hue: Tensor) -> None:
+    if output_hue.shape != source_hue.shape:
+        shapes = f"{tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
+        raise ValueError(f"output_hue and source_hue must have one shape, got {shapes}")
 
 
 class CircularEMDLoss(nn.Module):
@@ -81,17 +88,13 @@ class CircularEMDLoss(nn.Module):
         if (target_hue is None) == (target_histogram is None):
             raise ValueError("give either target_hue or target_histogram")
         q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
-        with _full_precision(output_hue):
+        with full_precision(output_hue):
             pixels, votes = _pixels("output_hue", output_hue), _optional_pixels("output_weights", output_weights, output_hue)
-            p_shape = (*pixels.shape[:2], self.bins.count)
-            if p_shape != q.shape:
-                raise ValueError(
-                    f"output and target must agree in batch, channels and bins, got histograms {p_shape} and {tuple(q.shape)}"
-                )
-            squared = self.scale == "raw"
-            distance = histogram_emd(
-                pixels, q, self.bins, circular=self.circular, squared=squared, weights=votes, backend=self.backend
-            )
+            if (p_shape := (*pixels.shape[:2], self.bins.count)) != q.shape:
+                shapes = f"{p_shape} and {tuple(q.shape)}"
+                raise ValueError(f"output and target must agree in batch, channels and bins, got histograms {shapes}")
+            options = {"circular": self.circular, "squared": self.scale == "raw", "backend": self.backend}
+            distance = histogram_emd(pixels, q, self.bins, weights=votes, **options)
             colored = q.detach().sum(-1) > 0
             if votes is not None:
                 colored = colored & (votes.detach().sum(-1) > 0)
@@ -99,7 +102,7 @@ class CircularEMDLoss(nn.Module):
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
-        with _full_precision(hue):
+        with full_precision(hue):
             votes = _optional_pixels("weights", weights, hue)
             return soft_histogram(_pixels("hue", hue), self.bins, weights=votes, backend=self.backend)
 
@@ -113,36 +116,18 @@ class MutualInformationLoss(nn.Module):
 
     def __init__(self, bins: int | Bins = 256, form: MiForm = "relative", backend: str | None = None) -> None:
         super().__init__()
-        if form not in ("relative", "conditional", "information", "normalized"):
+        if form not in _LOSS_OF_FORM:
             raise ValueError(f"form must be 'relative', 'conditional', 'information' or 'normalized', got {form!r}")
         self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular")
         self.form, self.backend = form, backend
 
     def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Hues (B, C, H, W), pixel by pixel of the same place, and the votes of those pixels -> scalar."""
-        if output_hue.shape != source_hue.shape:
-            raise ValueError(
-                f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
-            )
-        with _full_precision(output_hue):
+        _check_paired(output_hue, source_hue)
+        with full_precision(output_hue):
             output, source = _pixels("output_hue", output_hue), _pixels("source_hue", source_hue)
-            shared = torch.promote_types(output.dtype, source.dtype)
             votes = _optional_pixels("weights", weights, output_hue)
-            measured = mutual_information(
-                output.to(shared),
-                source.to(shared),
-                self.bins,
-                weights=None if votes is None else votes.to(shared),
-                backend=self.backend,
-            )
-            if self.form == "relative":
-                loss = 1 - measured.relative
-            elif self.form == "conditional":
-                loss = measured.conditional_y
-            elif self.form == "information":
-                loss = -measured.information
-            else:
-                loss = 1 - measured.normalized
+            loss = _LOSS_OF_FORM[self.form](mutual_information(output, source, self.bins, weights=votes, backend=self.backend))
             if votes is not None:
                 loss = torch.where(votes.detach().sum(-1) > 0, loss, 0.0)
             return loss.mean()
@@ -153,15 +138,11 @@ class AdversarialLoss(nn.Module):
 
     def forward(self, fake_logits: Tensor) -> Tensor:
         """The generator's part, -log D(fake) (Eq. 28) -> scalar."""
-        return F.softplus(-_at_least_float32(fake_logits)).mean()
+        return F.softplus(-at_least_float32(fake_logits)).mean()
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """The discriminator's part, -log D(real) - log(1 - D(fake)) (Eq. 29) -> scalar."""
-        return F.softplus(-_at_least_float32(real_logits)).mean() + F.softplus(_at_least_float32(fake_logits)).mean()
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        return F.softplus(-at_least_float32(real_logits)).mean() + F.softplus(at_least_float32(fake_logits)).mean()
 
 
 class SmoothnessLoss(nn.Module):
@@ -173,11 +154,8 @@ class SmoothnessLoss(nn.Module):
 
     def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Hues (B, C, H, W), weights (B, C, H, W) or (B, 1, H, W) -> scalar, 0 for a rotation that is the same everywhere."""
-        if output_hue.shape != source_hue.shape:
-            raise ValueError(
-                f"output_hue and source_hue must have one shape, got {tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
-            )
-        angle = 2 * math.pi * (_at_least_float32(output_hue) - _at_least_float32(source_hue))
+        _check_paired(output_hue, source_hue)
+        angle = 2 * math.pi * (at_least_float32(output_hue) - at_least_float32(source_hue))
         x, y = angle.cos(), angle.sin()
         votes = torch.ones_like(x) if weights is None else weights.expand_as(x)
         loss = x.new_zeros(())
@@ -198,33 +176,6 @@ class LossParts(NamedTuple):
     mi: Tensor
     adversarial: Tensor
     smoothness: Tensor
-
-
-class HueNetLossConfig(Protocol):
-    """What `HueNetLoss.from_config` reads: the arguments of `HueNetLoss`, with numbers of bins, and those of `Bins`."""
-
-    @property
-    def emd_weight(self) -> float: ...
-    @property
-    def mi_weight(self) -> float: ...
-    @property
-    def adversarial_weight(self) -> float: ...
-    @property
-    def smoothness_weight(self) -> float: ...
-    @property
-    def emd_scale(self) -> EmdScale: ...
-    @property
-    def mi_form(self) -> MiForm: ...
-    @property
-    def bins(self) -> int: ...
-    @property
-    def mi_bins(self) -> int | None: ...
-    @property
-    def bandwidth(self) -> float | None: ...
-    @property
-    def window(self) -> str: ...
-    @property
-    def boundary(self) -> str: ...
 
 
 class HueNetLoss(nn.Module):
@@ -256,8 +207,10 @@ class HueNetLoss(nn.Module):
         self.smoothness = SmoothnessLoss()
 
     @classmethod
-    def from_config(cls, config: HueNetLossConfig, backend: str | None = None) -> Self:
-        """The loss that ``config`` describes."""
+    def from_config(cls, config: Any, backend: str | None = None) -> Self:
+        """The loss that ``config`` describes by the attributes ``emd_weight``, ``mi_weight``, ``adversarial_weight``,
+        ``smoothness_weight``, ``emd_scale``, ``mi_form``, numbers ``bins`` and ``mi_bins`` (or None), and ``bandwidth``, ``window``
+        and ``boundary`` as in `Bins`."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
             for count in (config.bins, config.mi_bins or config.bins)
@@ -281,14 +234,9 @@ class HueNetLoss(nn.Module):
         if self.adversarial_weight and fake_logits is None:
             raise ValueError("fake_logits must be given unless adversarial_weight is 0")
         zero = output_hue.new_zeros((), dtype=_pixels("output_hue", output_hue).dtype)
-        emd_part = self.emd(output_hue, target_hue, output_weights, target_weights) if self.emd_weight else zero
-        mi_part = self.mi(output_hue, source_hue, output_weights) if self.mi_weight else zero
+        emd = self.emd(output_hue, target_hue, output_weights, target_weights) if self.emd_weight else zero
+        mi = self.mi(output_hue, source_hue, output_weights) if self.mi_weight else zero
         adversarial = self.adversarial(fake_logits) if self.adversarial_weight else zero
         smoothness = self.smoothness(output_hue, source_hue, output_weights) if self.smoothness_weight else zero
-        total = (
-            self.emd_weight * emd_part
-            + self.mi_weight * mi_part
-            + self.adversarial_weight * adversarial
-            + self.smoothness_weight * smoothness
-        )
-        return LossParts(total, emd_part, mi_part, adversarial, smoothness)
+        total = self.emd_weight * emd + self.mi_weight * mi + self.adversarial_weight * adversarial
+        return LossParts(total + self.smoothness_weight * smoothness, emd, mi, adversarial, smoothness)

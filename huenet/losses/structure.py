@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..kernels import squared_mutual_information
 from ..kernels.squared_mutual_information.estimator import Estimator
+from .arguments import check_images
 
 
 class StructureConsistencyLoss(nn.Module):
@@ -45,20 +46,15 @@ class StructureConsistencyLoss(nn.Module):
 
         Differentiable in both. Raises ValueError where shapes do not match, and as `squared_mutual_information` does.
         """
-        for name, image in (("source", source), ("translated", translated)):
-            if image.ndim != 4 or not image.is_floating_point() or not image.numel():
-                raise ValueError(
-                    f"{name} must be a floating-point tensor (B, C, H, W), not empty, got {image.dtype} {tuple(image.shape)}"
-                )
+        check_images(source=source, translated=translated, also=", not empty")
         if source.shape[1] != translated.shape[1]:
             raise ValueError(
                 f"translated must have as many channels as source, expected {source.shape[1]}, got {translated.shape[1]}: repeat "
                 "a grey image with .expand(-1, channels, -1, -1), or compare it with the other's .mean(1, keepdim=True)"
             )
         if source.shape != translated.shape:
-            raise ValueError(
-                f"translated must have the shape of source, expected {tuple(source.shape)}, got {tuple(translated.shape)}"
-            )
+            shapes = f"expected {tuple(source.shape)}, got {tuple(translated.shape)}"
+            raise ValueError(f"translated must have the shape of source, {shapes}")
         return -squared_mutual_information(source.flatten(1), translated.flatten(1), **self.settings, backend=self.backend).mean()
 
     def extra_repr(self) -> str:

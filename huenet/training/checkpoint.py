@@ -15,6 +15,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from .config import BaseConfig
+from .protocol import DataIdentity
+
 Kind = Literal["generator", "training"]
 VERSION = 1
 
@@ -103,9 +106,43 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
     return {name.removeprefix(f"{prefix}/"): value for name, value in tensors.items() if name.startswith(f"{prefix}/")}
 
 
+def check_same_run(path: Path, metadata: Mapping[str, Any], config: BaseConfig, data: DataIdentity) -> None:
+    """Raises `CheckpointError` saying which settings or data of the run saved at ``path`` are not those of the current one.
+
+    Steps may grow if the schedule is constant.
+    """
+    try:
+        changes = changed_settings(config.from_dict(metadata["config"]), config)
+        done, before = int(metadata["step"]), {key: metadata[key] for key in data}
+        different = _names(before) ^ _names(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} describes no run this version knows: {error}") from error
+    if config.train.schedule == "constant" and config.train.steps >= done:
+        changes = [change for change in changes if not change.startswith("--steps:")]
+    if changes:
+        raise CheckpointError(f"{path} was trained with other options ({'; '.join(changes)}): repeat them, or choose another --out")
+    remedy = "use the same --data, or choose another --out"
+    if different:
+        some = f"{len(different)} differ, such as {min(different)}"
+        raise CheckpointError(f"{path} was trained on other photos ({some}): {remedy}")
+    if any(before[key] != value for key, value in data.items() if isinstance(value, str)):
+        raise CheckpointError(f"{path} was trained on other photos of the same names: {remedy}")
+
+
+def changed_settings(old: BaseConfig, new: BaseConfig) -> list[str]:
+    """One line per setting in which two configurations differ, as ``--option: old -> new``."""
+    before, after = old.as_dict(), new.as_dict()
+    both = ((name, value, after[group][name]) for group, settings in before.items() for name, value in settings.items())
+    return [f"--{name.replace('_', '-')}: {was} -> {now}" for name, was, now in both if was != now]
+
+
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _names(data: DataIdentity) -> set[str]:
+    return {name for value in data.values() if not isinstance(value, str) for name in value}

@@ -12,9 +12,13 @@ no position in the epoch beyond the number of the step.
 import contextlib
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -24,12 +28,13 @@ from . import checkpoint
 from .config import RunConfig
 from .metrics_log import MetricsLog
 from .protocol import System
-from .resume import check_same_run
-from .stopping import Reason, agreed_reason, caught_signals
 
 CHECKPOINT = "checkpoint.safetensors"
 USUAL = RunConfig()
 NEVER = 2**62
+Reason = Literal["time"] | signal.Signals
+TIME_IS_UP = 2**31
+"""Beside the numbers of signals, when processes compare why they would stop."""
 
 
 class TrainingError(RuntimeError):
@@ -95,14 +100,8 @@ class TrainingRun:
         return Outcome(self.step, stopped_by if self.step < last else None)
 
     def _progress(self) -> tqdm:
-        return tqdm(
-            total=self.train.steps,
-            initial=self.step,
-            unit="step",
-            desc="training",
-            dynamic_ncols=True,
-            disable=not (self.run.progress and self.world.main),
-        )
+        shown = self.run.progress and self.world.main
+        return tqdm(total=self.train.steps, initial=self.step, unit="step", desc="training", dynamic_ncols=True, disable=not shown)
 
     def _train_step(self) -> dict[str, Tensor]:
         losses = self.system.step(self.step)
@@ -135,11 +134,14 @@ class TrainingRun:
         return f"the last good checkpoint is {path}" if path.exists() else "there is no checkpoint yet"
 
     def _stopped_by(self, caught: list[signal.Signals]) -> Reason | None:
+        """Why all processes should stop now, because one of them caught a signal or is late; the same in each of them."""
         # Processes agree on this only now and then, because it makes them wait for each other.
         if self.world.size > 1 and self.step % self.run.log_every:
             return None
         limit = self.run.max_minutes
-        return agreed_reason(self.world, caught, limit is not None and time.monotonic() - self.started >= 60 * limit)
+        late = limit is not None and time.monotonic() - self.started >= 60 * limit
+        number = self.world.max(caught[0] if caught else TIME_IS_UP if late else 0)
+        return None if number == 0 else "time" if number == TIME_IS_UP else signal.Signals(number)
 
     def _save_sample(self) -> None:
         if self.log is None:
@@ -167,6 +169,28 @@ class TrainingRun:
         if not path.exists():
             return 0
         tensors, metadata = checkpoint.read(path, "training")
-        check_same_run(path, metadata, self.system.config, self.system.data)
+        checkpoint.check_same_run(path, metadata, self.system.config, self.system.data)
         self.system.load_state(path, tensors)
         return metadata["step"]
+
+
+@contextlib.contextmanager
+def caught_signals() -> Iterator[list[signal.Signals]]:
+    """A list that Ctrl-C and SIGTERM add themselves to instead of ending the process; a second one ends it as ever."""
+    caught: list[signal.Signals] = []
+    main = threading.current_thread() is threading.main_thread()  # only it may install handlers
+    handlers = ((number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM) if main)
+    # what whoever started this process had it ignore (a shell's background job: SIGINT) stays ignored
+    previous = {number: handler for number, handler in handlers if handler is not signal.SIG_IGN}
+
+    def remember(number: int, _: FrameType | None) -> None:
+        caught.append(signal.Signals(number))
+        signal.signal(number, previous[signal.Signals(number)])
+
+    for number in previous:
+        signal.signal(number, remember)
+    try:
+        yield caught
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -48,10 +48,8 @@ class TrainedNetworks:
         self.averages = {
             name: AveragedModel(self.networks[name], multi_avg_fn=self._average, use_buffers=True) for name in self.average_names
         }
-        self.optimizers = {
-            name: torch.optim.Adam(network.parameters(), betas=(settings.beta1, settings.beta2))
-            for name, network in self.networks.items()
-        }
+        betas = settings.beta1, settings.beta2
+        self.optimizers = {name: torch.optim.Adam(network.parameters(), betas=betas) for name, network in self.networks.items()}
         self.parallel = {name: world.wrap(network) for name, network in self.networks.items()}
 
     def begin(self, step: int) -> None:

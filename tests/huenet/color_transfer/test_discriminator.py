@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from huenet.color import rgb_to_hsv
-from huenet.color_transfer.discriminator import HueDiscriminator
+from huenet.color_transfer.generator import HueDiscriminator
 from tests.huenet.color_transfer.small import SMALL, images
 
 

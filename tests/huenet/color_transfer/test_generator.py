@@ -9,7 +9,7 @@ import torch
 
 from huenet.color import rgb_to_hsv
 from huenet.color_transfer.config import ModelConfig
-from huenet.color_transfer.discriminator import HueDiscriminator
+from huenet.color_transfer.generator import HueDiscriminator
 from huenet.color_transfer.model import HueNet
 from tests.huenet.color_transfer.small import SMALL, VARIANTS, images
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from huenet.networks import PatchDiscriminator, UNet
-from huenet.networks.blocks import FiLM
+from huenet.networks import FiLM, PatchDiscriminator, UNet
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
