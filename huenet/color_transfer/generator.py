@@ -50,8 +50,17 @@ class HueGenerator(nn.Module):
         self.condition = HueHistograms(config.condition_bins, config.condition_width) if histogram else None
         channels = 2 + _hue_channels(config) * (1 if histogram else 2)
         condition_size = config.condition_width if histogram else 0
-        same = {name: getattr(config, name) for name in ("width", "norm", "dropout", "upsample", "input_skip")}
-        self.unet = UNet(channels, self.head.channels, depth=config.halvings, condition_size=condition_size, **same)
+        self.unet = UNet(
+            channels,
+            self.head.channels,
+            width=config.width,
+            depth=config.halvings,
+            norm=config.norm,
+            dropout=config.dropout,
+            upsample=config.upsample,
+            input_skip=config.input_skip,
+            condition_size=condition_size,
+        )
 
     def forward(self, source_hsv: Tensor, target_hsv: Tensor) -> Tensor:
         """HSV images (B, 3, H, W) -> hue of the output in [0, 1), (B, 1, H, W), at least float32.

@@ -12,13 +12,9 @@ no position in the epoch beyond the number of the step.
 import contextlib
 import os
 import signal
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,13 +24,11 @@ from . import checkpoint
 from .config import RunConfig
 from .metrics_log import MetricsLog
 from .protocol import System
+from .stopping import Reason, agreed_reason, caught_signals
 
 CHECKPOINT = "checkpoint.safetensors"
 USUAL = RunConfig()
 NEVER = 2**62
-Reason = Literal["time"] | signal.Signals
-TIME_IS_UP = 2**31
-"""Beside the numbers of signals, when processes compare why they would stop."""
 
 
 class TrainingError(RuntimeError):
@@ -140,8 +134,7 @@ class TrainingRun:
             return None
         limit = self.run.max_minutes
         late = limit is not None and time.monotonic() - self.started >= 60 * limit
-        number = self.world.max(caught[0] if caught else TIME_IS_UP if late else 0)
-        return None if number == 0 else "time" if number == TIME_IS_UP else signal.Signals(number)
+        return agreed_reason(self.world, caught, late)
 
     def _save_sample(self) -> None:
         if self.log is None:
@@ -172,25 +165,3 @@ class TrainingRun:
         checkpoint.check_same_run(path, metadata, self.system.config, self.system.data)
         self.system.load_state(path, tensors)
         return metadata["step"]
-
-
-@contextlib.contextmanager
-def caught_signals() -> Iterator[list[signal.Signals]]:
-    """A list that Ctrl-C and SIGTERM add themselves to instead of ending the process; a second one ends it as ever."""
-    caught: list[signal.Signals] = []
-    main = threading.current_thread() is threading.main_thread()  # only it may install handlers
-    handlers = ((number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM) if main)
-    # what whoever started this process had it ignore (a shell's background job: SIGINT) stays ignored
-    previous = {number: handler for number, handler in handlers if handler is not signal.SIG_IGN}
-
-    def remember(number: int, _: FrameType | None) -> None:
-        caught.append(signal.Signals(number))
-        signal.signal(number, previous[signal.Signals(number)])
-
-    for number in previous:
-        signal.signal(number, remember)
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from huenet.networks import FiLM, PatchDiscriminator, UNet
+from huenet.networks import PatchDiscriminator, UNet
+from huenet.networks.blocks import FiLM
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])

@@ -1,77 +1,12 @@
-"""Networks that any system may be built of: pix2pix's U-Net for generators, its PatchGAN for discriminators (Isola et al. 2017).
-
-No convolution that a normalisation follows has a bias: the normalisation removes it, and what rounding leaves of its gradient
-would be blown up by Adam.
-"""
-
-import functools
-import itertools
-from typing import Literal
+"""The U-Net of pix2pix (Isola et al. 2017), on images of any size its halvings leave at least one pixel of, square or not."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Norm = Literal["batch", "instance", "none"]
-Upsample = Literal["resize", "transposed"]
+from .blocks import WIDEST, FiLM, Norm, Upsample, init_weights, make_norm
+
 DROPOUT_BLOCKS = 3
-WIDEST = 8
-"""Deeper layers double the first one's channels up to so many times."""
-
-
-def make_norm(kind: Norm, channels: int) -> nn.Module:
-    """Normalisation layer for ``channels`` channels, with a learned scale and shift."""
-    layers = {"batch": nn.BatchNorm2d, "instance": functools.partial(nn.InstanceNorm2d, affine=True), "none": nn.Identity}
-    if kind not in layers:
-        raise ValueError(f"norm must be 'batch', 'instance' or 'none', got {kind!r}")
-    return layers[kind](channels)
-
-
-def init_weights(module: nn.Module) -> None:
-    """pix2pix's initialisation, for ``nn.Module.apply``: weights N(0, 0.02), norms' scales N(1, 0.02), biases 0."""
-    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-    elif isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d)):
-        nn.init.normal_(module.weight, 1.0, 0.02)
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
-
-
-class FiLM(nn.Module):
-    """Feature-wise scale and shift from a vector (Perez et al. 2018): x (1 + scale(c)) + shift(c), near x at first."""
-
-    def __init__(self, condition_size: int, channels: int) -> None:
-        super().__init__()
-        self.affine = nn.Linear(condition_size, 2 * channels)
-        nn.init.normal_(self.affine.weight, 0.0, 0.02)
-        nn.init.zeros_(self.affine.bias)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x (B, C, H, W) and condition (B, condition_size) -> (B, C, H, W)."""
-        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
-        return x * (1 + scale) + shift
-
-
-class PatchDiscriminator(nn.Module):
-    """PatchGAN: one logit per overlapping patch (70 pixels wide for depth 3)."""
-
-    def __init__(self, channels_in: int, *, width: int = 64, depth: int = 3, norm: Norm = "batch") -> None:
-        super().__init__()
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1, got {depth}")
-        widths = [width * min(2**level, WIDEST) for level in range(depth + 1)]
-        layers: list[nn.Module] = [nn.Conv2d(channels_in, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-        for level, (narrow, wide) in enumerate(itertools.pairwise(widths), 1):
-            conv = nn.Conv2d(narrow, wide, 4, stride=2 if level < depth else 1, padding=1, bias=norm == "none")
-            layers += [conv, make_norm(norm, wide), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, padding=1))
-        self.apply(init_weights)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, channels_in, H, W) -> logits (B, 1, h, w), about H / 2**depth by W / 2**depth."""
-        return self.layers(x)
 
 
 class DownBlock(nn.Module):
@@ -119,8 +54,7 @@ class UpBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Encoder and decoder with skip connections at every scale (the paper's generator, without its output function), on images of
-    any size its halvings leave at least one pixel of, square or not.
+    """Encoder and decoder with skip connections at every scale (the paper's generator, without its output function).
 
     ``depth`` halvings; channels ``width`` times 1, 2, 4, 8, 8, ...; dropout in the three innermost up blocks.
     ``condition_size`` > 0 adds FiLM after every normalisation of the decoder. ``input_skip`` joins the input itself to the

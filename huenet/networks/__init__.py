@@ -1,0 +1,6 @@
+"""Networks that any system may be built of: a U-Net for generators, a PatchGAN for discriminators."""
+
+from .patchgan import PatchDiscriminator
+from .unet import UNet
+
+__all__ = ["PatchDiscriminator", "UNet"]

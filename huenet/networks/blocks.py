@@ -1,0 +1,52 @@
+"""What networks are built of: normalisation, initialisation, and modulation by a condition.
+
+No convolution that a normalisation follows has a bias: the normalisation removes it, and what rounding leaves of its gradient
+would be blown up by Adam.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+Norm = Literal["batch", "instance", "none"]
+Upsample = Literal["resize", "transposed"]
+WIDEST = 8
+"""Deeper layers double the first one's channels up to so many times."""
+
+
+def make_norm(kind: Norm, channels: int) -> nn.Module:
+    """Normalisation layer for ``channels`` channels, with a learned scale and shift."""
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "instance":
+        return nn.InstanceNorm2d(channels, affine=True)
+    if kind == "none":
+        return nn.Identity()
+    raise ValueError(f"norm must be 'batch', 'instance' or 'none', got {kind!r}")
+
+
+def init_weights(module: nn.Module) -> None:
+    """pix2pix's initialisation, for ``nn.Module.apply``: weights N(0, 0.02), norms' scales N(1, 0.02), biases 0."""
+    if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, (nn.BatchNorm2d, nn.InstanceNorm2d)):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+class FiLM(nn.Module):
+    """Feature-wise scale and shift from a vector (Perez et al. 2018): x (1 + scale(c)) + shift(c), near x at first."""
+
+    def __init__(self, condition_size: int, channels: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(condition_size, 2 * channels)
+        nn.init.normal_(self.affine.weight, 0.0, 0.02)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x (B, C, H, W) and condition (B, condition_size) -> (B, C, H, W)."""
+        scale, shift = self.affine(condition)[:, :, None, None].chunk(2, dim=1)
+        return x * (1 + scale) + shift
