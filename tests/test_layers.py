@@ -4,10 +4,12 @@ circle."""
 from __future__ import annotations
 
 import graphlib
+import re
 
 import pytest
 
 from tests.module_graph import imports, module_files, within
+from tests.paths import REPOSITORY
 
 KERNELS = module_files("kernels", "huenet.kernels")
 HUENET = module_files("huenet", "huenet")
@@ -20,6 +22,46 @@ def test_no_circle(files):
     graph = within(imports(files))
     assert sum(map(len, graph.values())) > 20
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def floors() -> list[set[str]]:
+    """The floors of README's drawing from the top, as what stands on them: folders, and modules beside them."""
+    drawing = re.search(r"┌.*?┘", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.DOTALL).group()
+    return [set(re.findall(r"(\w+)(?:/|\.py)", floor.split(", in ")[0])) for floor in drawing.split("├")]
+
+
+def part(module: str) -> str:
+    """What a module belongs to: bench, an operator's folder, a folder or module of huenet; "" if it is a package's own."""
+    names = module.removeprefix("huenet.kernels.").removeprefix("huenet.").split(".")
+    return "" if names[0] in ("huenet", "__main__") or module == "huenet.kernels" else names[0]
+
+
+def test_the_house_is_as_readme_draws_it():
+    house = KERNELS | HUENET | BENCH
+    level = {name: number for number, floor in enumerate(floors()) for name in floor}
+    assert level.keys() == {part(module) for module in house} - {""}
+    operators = level["soft_histogram"]
+    for module, names in within(imports(house)).items():
+        own = part(module)
+        for other in {part(name) for name in names} - {own, ""} if own else ():
+            below = level[other] > level[own] or level[other] == level[own] == operators
+            assert below, f"{module} imports {other}, which is not below it in README's drawing"
+
+
+def test_the_page_on_kernels_names_what_is_there():
+    """Files that operators share, and what an operator's folder has."""
+    page = (REPOSITORY / "kernels" / "README.md").read_text(encoding="utf-8")
+    common = {path.name for path in (REPOSITORY / "kernels" / "common").glob("*.py")}
+    shared = set.intersection(
+        *(
+            {path.name for path in folder.iterdir() if path.is_file()}
+            for folder in (REPOSITORY / "kernels").iterdir()
+            if folder.is_dir() and folder.name not in ("common", "emd") and not folder.name.startswith("__")
+        )
+    )
+    assert shared == {"__init__.py", "reference.py", "portable.py", "fused.py", "cases.py", "README.md"}
+    listed = set(re.findall(r"\b(\w+\.(?:py|md))\b", page[page.index("## The house") : page.index("## Bins and windows")]))
+    assert listed >= common | shared, (common | shared) - listed
 
 
 def test_operators_import_nothing_but_themselves_torch_and_triton():

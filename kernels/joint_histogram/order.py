@@ -26,7 +26,7 @@ from ..common.jit.programs import image_and_part, load_samples
 STRETCH, SEGMENT = 1024, 2048
 #: the most pairs of tiles, whose counts a program holds
 MOST_PAIRS = 8191
-_COUNTED, _SCANNED, _COLUMNS = 1024, 64, 32
+COUNTED, SCANNED, COLUMNS = 1024, 64, 32
 
 
 @triton.jit
@@ -162,7 +162,7 @@ def most_segments(samples: int, axes: tuple[Axis, Axis]) -> int:
 def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
     """Samples (B, N), not empty -> their order."""
     (batch, samples), pairs = x.shape, axes[0].SLOTS * axes[1].SLOTS
-    stretches, blocks, padded = triton.cdiv(samples, STRETCH), triton.cdiv(pairs + 1, _COLUMNS), triton.next_power_of_2(pairs + 1)
+    stretches, blocks, padded = triton.cdiv(samples, STRETCH), triton.cdiv(pairs + 1, COLUMNS), triton.next_power_of_2(pairs + 1)
     counts = x.new_empty(batch, stretches, pairs + 1, dtype=torch.int32)
     totals = x.new_empty(batch, pairs + 1, dtype=torch.int32)
     order = new_order(x, axes)
@@ -170,11 +170,11 @@ def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
     by_sample = Work("sample", STRETCH, x.numel())
     launch(
         _count_kernel, batch * stretches, x, y, counts, samples, stretches, **ordering, PADDED=padded,
-        COUNTED=min(padded, _COUNTED), work=by_sample,
+        COUNTED=min(padded, COUNTED), work=by_sample,
     )  # fmt: skip
     launch(
-        _scan_kernel, batch * blocks, counts, totals, stretches, blocks, PAIRS=pairs, SCANNED=_SCANNED, COLUMNS=_COLUMNS,
-        work=Work("count", _SCANNED * _COLUMNS, counts.numel()),
+        _scan_kernel, batch * blocks, counts, totals, stretches, blocks, PAIRS=pairs, SCANNED=SCANNED, COLUMNS=COLUMNS,
+        work=Work("count", SCANNED * COLUMNS, counts.numel()),
     )  # fmt: skip
     launch(
         _offsets_kernel, batch, totals, order, order.shape[1], PAIRS=pairs, PADDED=padded, SEGMENT=SEGMENT,

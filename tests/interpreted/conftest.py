@@ -3,8 +3,11 @@ own: `TRITON_INTERPRET=1 python -m pytest tests/interpreted`, as `make test` doe
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -14,7 +17,7 @@ collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["tes
 
 #: blocks for some dozens of samples: the interpreter's time goes by the number of programs and of their steps
 SMALL = {
-    "joint_histogram.order": {"STRETCH": 64, "SEGMENT": 32},
+    "joint_histogram.order": {"STRETCH": 32, "SEGMENT": 32, "SCANNED": 8},
     "soft_histogram.fused": {"PROGRAMS": 4, "BN": 16, "PARTS_AT_ONCE": 2},
     "joint_histogram.fused": {"FORWARD_BN": 16, "BACKWARD_BN": 16, "SEGMENT": 32, "FOLD": 128},
     "mutual_information.fused": {"FOLD": 128, "AT_ONCE": 2},
@@ -22,8 +25,33 @@ SMALL = {
 }
 
 
+@pytest.fixture(autouse=True, scope="session")
+def interpreter() -> Iterator[ModuleType]:
+    """Triton's interpreter patches its language again at every call of a device function, a third of its time here; once a launch
+    and module is enough."""
+    interpreter = importlib.import_module("triton.runtime.interpreter")
+    patch_language, patched = interpreter._patch_lang, set()
+
+    def patch_once(function: FunctionType) -> object:
+        if id(function.__globals__) in patched:
+            return None
+        scope = patch_language(function)
+        if not patched:  # a launch, the only one to restore what it patched
+            restore = scope.restore
+            scope.restore = lambda: (patched.clear(), restore())
+        patched.add(id(function.__globals__))
+        return scope
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interpreter, "_patch_lang", patch_once)
+        yield interpreter
+
+
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch, interpreter: ModuleType) -> None:
+    """And integer sums are not checked for overflow, a quarter of the time: test_shipped_blocks.py has them checked."""
+    options = interpreter.interpreter_builder.options
+    monkeypatch.setattr(interpreter.interpreter_builder, "options", dataclasses.replace(options, sanitize_overflow=False))
     for name, constants in SMALL.items():
         module = importlib.import_module(f"huenet.kernels.{name}")
         for constant, value in constants.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 
 import pytest
 import torch
@@ -23,10 +24,14 @@ def joint(bins, bins_y=None):
     return lambda backend: lambda x, y, *w: joint_histogram(x, y, bins, bins_y, weights=w[0] if w else None, backend=backend)
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
-@pytest.mark.parametrize("count", FEW)
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("window", WINDOWS)
+#: every pair of options, with weights in every other case
+OPTIONS = [
+    pytest.param(*options, number % 2 == 0, id="-".join(map(str, options)) + ("-plain", "-weighted")[number % 2 == 0])
+    for number, options in enumerate(itertools.product(WINDOWS, BOUNDARIES, FEW))
+]
+
+
+@pytest.mark.parametrize("window, boundary, count, weighted", OPTIONS)
 def test_product_of_options(window, boundary, count, weighted):
     bins = Bins(count, window=window, boundary=boundary)
     x, y, w = clustered(37).float(), clustered(37, seed=1).float(), votes(37).float()
@@ -54,7 +59,7 @@ def test_many_bins(window, boundary, count, count_y):
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-@pytest.mark.parametrize("count", [9, 200])
+@pytest.mark.parametrize("count", [9, 100])
 def test_double_precision(boundary, count):
     inputs = [clustered(12), clustered(12, seed=1), votes(12)]
     check(soft(Bins(count, boundary=boundary)), inputs[::2])
@@ -66,7 +71,7 @@ def test_double_precision(boundary, count):
 def test_ranges_and_bandwidths(low, high, bandwidth, boundary):
     """Bandwidths from a twentieth of a bin, where exponentials would overflow, to windows that take several spans."""
     bins = Bins(256, low, high, bandwidth, boundary)
-    x, y = ((low + (high - low) * clustered(14, seed=seed)).float() for seed in range(2))
+    x, y = ((low + (high - low) * clustered(12, seed=seed)).float() for seed in range(2))
     check(soft(bins), [x])
     check(joint(bins), [x, y])
 
@@ -80,7 +85,7 @@ def test_windows_wider_than_the_range(boundary):
 
 
 @pytest.mark.parametrize("bins", [Bins(128, boundary="circular"), Bins(16)], ids=["tiled", "dense"])
-@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 2500])
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 700])
 def test_numbers_of_samples(count, bins):
     x, y = clustered(max(count, 20))[:, :count].float(), clustered(max(count, 20), seed=1)[:, :count].float()
     check(soft(bins), [x])
@@ -146,9 +151,9 @@ def test_rows_are_independent():
 @pytest.mark.parametrize("count", [8, 128])
 def test_gradcheck(count):
     bins = Bins(count)
-    x, y, w = (samples(1, 3, seed=seed, spill=0.0).requires_grad_() for seed in range(3))
-    assert torch.autograd.gradcheck(lambda x, w: soft(bins)("triton")(x, w), (x, w), fast_mode=True)
-    assert torch.autograd.gradcheck(lambda x, y, w: joint(bins)("triton")(x, y, w), (x, y, w), fast_mode=True)
+    x, y, w = (samples(1, 2, seed=seed, spill=0.0).requires_grad_() for seed in range(3))
+    for function, inputs in ((soft(bins)("triton"), (x, w)), (joint(bins)("triton"), (x, y, w))):
+        assert torch.autograd.gradcheck(function, inputs, fast_mode=True, check_undefined_grad=False)  # there is but one result
 
 
 @pytest.mark.parametrize("count", [8, 64])

@@ -3,41 +3,13 @@ what an entry says of a window is true."""
 
 from __future__ import annotations
 
-import os
-
 import pytest
 import torch
 
-from huenet.kernels import Bins, joint_histogram, soft_histogram
-from huenet.kernels.common.windows import WINDOWS, Window, is_separable
-from tests.assertions import assert_close, assert_gradients_close
-from tests.kernels.strategies import BOUNDARIES, gradients, samples
-
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
-
-
-def biweight(u, width):
-    """(1 - (u / width)^2)^2 within the width: smooth, but for its second derivative at the ends."""
-    return torch.relu(1 - (u / width).square()).square()
-
-
-def biweight_derivative(u, width):
-    return -4 * u / width**2 * torch.relu(1 - (u / width).square())
-
-
-def kernel_biweight(u, W, CONSTANT):
-    rest = tl.maximum(1 - u * u * CONSTANT, 0)  # noqa: F821, as kernels have it
-    return rest * rest
-
-
-def kernel_biweight_derivative(u, W, CONSTANT):
-    return -4 * CONSTANT * u * tl.maximum(1 - u * u * CONSTANT, 0)  # noqa: F821
-
-
-TOY = Window(
-    biweight, biweight_derivative, kernel_biweight, kernel_biweight_derivative,
-    natural_bandwidth=1.5, reach=lambda w, eps: w, knots=(-1, 1), constant=lambda w: 1 / w**2, even_sum=lambda w: False,
-)  # fmt: skip
+from huenet.kernels import Bins, soft_histogram
+from huenet.kernels.common.windows import WINDOWS, is_separable
+from tests.kernels.strategies import BOUNDARIES
+from tests.kernels.toy import TOY, check_toy
 
 
 @pytest.fixture
@@ -48,23 +20,12 @@ def toy(monkeypatch):
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("count", [5, 70])
 def test_a_toy_window_works_everywhere(toy, boundary, count):
-    bins = Bins(count, window="toy", boundary=boundary)
-    inputs = [samples(1, 40), samples(1, 40, seed=1)]
-    joint = lambda backend: lambda x, y: joint_histogram(x, y, bins, backend=backend)  # noqa: E731
-    soft = lambda backend: lambda x: soft_histogram(x, bins, backend=backend)  # noqa: E731
-    for function, given in ((soft, inputs[:1]), (joint, inputs)):
-        expected, expected_gradients = gradients(function("reference"), given)
-        for backend in ("torch", *(["triton"] if INTERPRETED else [])):
-            actual, actual_gradients = gradients(function(backend), given)
-            assert_close(actual, expected, 1e-12)
-            assert_gradients_close(actual_gradients, expected_gradients, 1e-12)
-    assert torch.autograd.gradcheck(soft("torch"), [samples(1, 7, spill=0.0).requires_grad_()])
+    """In backend "torch"; tests/interpreted has the same of the kernels."""
+    check_toy("torch", count, boundary)
 
 
 def test_a_toy_windows_kernels_compile(toy):
     pytest.importorskip("triton")
-    if INTERPRETED:
-        pytest.skip("interpreted kernels cannot be compiled")
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
