@@ -78,35 +78,35 @@ def _add_up(partial_ptr, NP, o_k, K: tl.constexpr, AT_ONCE: tl.constexpr, ACC: t
 
 @triton.jit
 def _terms_kernel(
-    rows_ptr,  # (B, NY, X.K)
-    columns_ptr,  # (B, NX, Y.K)
+    rows_ptr,  # (B, NY, KX)
+    columns_ptr,  # (B, NX, KY)
     entropies_ptr,  # (B, NX * NY)
-    sums_ptr,  # (B, 2 * (X.K + Y.K)): rows, columns, p, q; with EDGES p and q are there
+    sums_ptr,  # (B, 2 * (KX + KY)): rows, columns, p, q; with EDGES p and q are there
     terms_ptr,  # (B, 4)
-    NX, NY, X: tl.constexpr, Y: tl.constexpr, PADDED_X: tl.constexpr, PADDED_Y: tl.constexpr, AT_ONCE: tl.constexpr,
+    NX, NY, KX: tl.constexpr, KY: tl.constexpr, PADDED_X: tl.constexpr, PADDED_Y: tl.constexpr, AT_ONCE: tl.constexpr,
     EDGES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
     o_x, o_y = tl.arange(0, PADDED_X), tl.arange(0, PADDED_Y)
-    m_x, m_y = o_x < X.K, o_y < Y.K
-    rows = _add_up(rows_ptr + i_b * NY * X.K, NY, o_x, X.K, AT_ONCE, ACC)
-    columns = _add_up(columns_ptr + i_b * NX * Y.K, NX, o_y, Y.K, AT_ONCE, ACC)
+    m_x, m_y = o_x < KX, o_y < KY
+    rows = _add_up(rows_ptr + i_b * NY * KX, NY, o_x, KX, AT_ONCE, ACC)
+    columns = _add_up(columns_ptr + i_b * NX * KY, NX, o_y, KY, AT_ONCE, ACC)
     squares = NX * NY
     entropies = tl.zeros([256], ACC)
     for start in range(0, squares, 256):
         o_s = start + tl.arange(0, 256)
         entropies += tl.load(entropies_ptr + i_b * squares + o_s, mask=o_s < squares, other=0.0)
     joint_entropy = tl.sum(entropies)
-    sums_ptr += i_b * (2 * (X.K + Y.K))
+    sums_ptr += i_b * (2 * (KX + KY))
     tl.store(sums_ptr + o_x, rows, mask=m_x)
-    tl.store(sums_ptr + X.K + o_y, columns, mask=m_y)
+    tl.store(sums_ptr + KX + o_y, columns, mask=m_y)
     p, q = rows, columns
     if EDGES:
-        p = tl.load(sums_ptr + (X.K + Y.K) + o_x, mask=m_x, other=0.0)
-        q = tl.load(sums_ptr + (2 * X.K + Y.K) + o_y, mask=m_y, other=0.0)
+        p = tl.load(sums_ptr + (KX + KY) + o_x, mask=m_x, other=0.0)
+        q = tl.load(sums_ptr + (2 * KX + KY) + o_y, mask=m_y, other=0.0)
     else:
-        tl.store(sums_ptr + (X.K + Y.K) + o_x, rows, mask=m_x)
-        tl.store(sums_ptr + (2 * X.K + Y.K) + o_y, columns, mask=m_y)
+        tl.store(sums_ptr + (KX + KY) + o_x, rows, mask=m_x)
+        tl.store(sums_ptr + (2 * KX + KY) + o_y, columns, mask=m_y)
     log_p, log_q = log_or_zero(p), log_or_zero(q)
     information = -tl.sum(rows * log_p) - tl.sum(columns * log_q) - joint_entropy
     terms_ptr += i_b * 4
@@ -148,8 +148,8 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
         _fold_edges(edge_sums, order, sums, axes, along_x=False)
     padded = triton.next_power_of_2(bins_x.count), triton.next_power_of_2(bins_y.count)
     launch(
-        _terms_kernel, len(x), rows, columns, entropies, sums, terms, columns.shape[1], rows.shape[1], X=axes[0], Y=axes[1],
-        PADDED_X=padded[0], PADDED_Y=padded[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=8,
+        _terms_kernel, len(x), rows, columns, entropies, sums, terms, columns.shape[1], rows.shape[1], KX=bins_x.count,
+        KY=bins_y.count, PADDED_X=padded[0], PADDED_Y=padded[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=8,
         work=Work("cell", padded[0] * AT_ONCE, rows.numel() + columns.numel()),
     )  # fmt: skip
     return terms, joint, sums, order
