@@ -87,6 +87,7 @@ def check_options(bandwidth: float, eps: float, distance: str, center: str, redu
 
 def _comparable(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tensor, Tensor, str]:
     """Points and the metric, "l2" or "l1", whose distances of them are those asked for of x and y."""
+    x, y = x.contiguous(), y.contiguous()  # else sums over them would be rounded by their strides
     if distance == "cosine":
         if center != "none":
             mean = reference.mean_of(y, center)

@@ -13,10 +13,11 @@ CIRCLE = Bins(64, boundary="circular")
 
 
 def _target(bins: Bins, like: Tensor) -> Tensor:
-    """Another image's histogram, for each row of `like`."""
+    """Another image's histogram, for each row of `like`; no histogram is in half precision."""
     if like.device.type == "meta":
         return like.new_empty(like.shape[0], bins.count)
-    return soft_histogram.forward(votes(like.shape[0], 50, seed=9), None, bins).to(like)
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return soft_histogram.forward(votes(like.shape[0], 50, seed=9), None, bins).to(like.device, dtype)
 
 
 def _call(inputs: list[Tensor], backend: str | None, bins: Bins, circular: bool = True, squared: bool = False) -> Tensor:
