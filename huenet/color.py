@@ -25,7 +25,8 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
     Hue lies in [0, 1) turns and never rounds to 1; saturation and value lie in [0, 1]. Grey pixels have hue
     and saturation 0, and their hue has gradient 0. Elsewhere the hue's gradient is at most 1 / (6 * chroma),
     so weigh hues with `color_weights` before averaging gradients over pixels that are nearly grey. float16
-    and bfloat16 are computed and returned in float32, since eight bits of mantissa cannot hold 256 hues.
+    and bfloat16 are computed and returned in float32, since eight bits of mantissa cannot hold 256 hues. A NaN in
+    any channel makes all three NaN.
 
     Raises TypeError for anything but a floating-point tensor, ValueError for any other shape.
     """
@@ -33,15 +34,15 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
     # Below `tiny`, 1 / chroma overflows: such a pixel is grey, and divided by 1 to keep gradients finite.
-    colored = chroma > torch.finfo(chroma.dtype).tiny
-    divisor = torch.where(colored, chroma, 1.0)
+    grey = chroma <= torch.finfo(chroma.dtype).tiny  # which NaN is not
+    divisor = torch.where(grey, 1.0, chroma)
     sextant = torch.where(
         red == value,
         (green - blue) / divisor,
         torch.where(green == value, 2.0 + (blue - red) / divisor, 4.0 + (red - green) / divisor),
     )
-    hue = wrap_hue(torch.where(colored, sextant / 6.0, 0.0))
-    saturation = torch.where(colored, chroma / torch.where(colored, value, 1.0), 0.0)
+    hue = wrap_hue(torch.where(grey, 0.0, sextant / 6.0))
+    saturation = torch.where(grey, 0.0, chroma / torch.where(grey, 1.0, value))
     return torch.stack([hue, saturation, value], dim=-3)
 
 
@@ -83,7 +84,7 @@ def turns_of(vector: Tensor) -> Tensor:
     """Direction of vectors (B, 2, H, W) in turns, in [-1/2, 1/2], (B, 1, H, W); about 0 for vectors of no length."""
     x, y = vector.split(1, dim=1)
     # The gradient of atan2 grows as 1 / length and is NaN at zero.
-    x = torch.where(x * x + y * y > SHORTEST**2, x, torch.ones_like(x))
+    x = torch.where(x * x + y * y <= SHORTEST**2, torch.ones_like(x), x)
     return torch.atan2(y, x) / (2 * math.pi)
 
 

@@ -48,6 +48,13 @@ def test_the_house_is_as_readme_draws_it():
             assert below, f"{module} imports {other}, which is not below it in README's drawing"
 
 
+@pytest.mark.parametrize("files", [KERNELS, HUENET, BENCH], ids=["kernels", "huenet", "bench"])
+def test_every_folder_is_a_package(files):
+    """Else a wheel would lack it."""
+    folders = {path.parent for path in files.values()}
+    assert all((folder / "__init__.py").exists() for folder in folders)
+
+
 def test_the_page_on_kernels_names_what_is_there():
     """Files that operators share, and what an operator's folder has."""
     page = (REPOSITORY / "kernels" / "README.md").read_text(encoding="utf-8")

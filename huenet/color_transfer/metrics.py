@@ -20,7 +20,7 @@ def hue_histogram(rgb: Tensor, bins: int = 256) -> Tensor:
     hue, weights = _hues_and_votes(rgb)
     counts = _count(_bin(hue, bins), weights, bins)
     total = counts.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, counts / total.where(total > 0, 1.0), 1.0 / bins)
+    return torch.where(total == 0, 1.0 / bins, counts / total.where(total != 0, 1.0))
 
 
 def hue_joint_histogram(first: Tensor, second: Tensor, bins: int = 256) -> Tensor:
@@ -30,10 +30,12 @@ def hue_joint_histogram(first: Tensor, second: Tensor, bins: int = 256) -> Tenso
     or to 0 where the first picture has no colour.
     """
     hue, weights = _hues_and_votes(first)
-    cell = _bin(hue, bins) * bins + _bin(_hues_and_votes(second)[0], bins)
+    other, other_weights = _hues_and_votes(second)
+    weights = torch.where(other_weights.isnan(), torch.nan, weights)
+    cell = _bin(hue, bins) * bins + _bin(other, bins)
     counts = _count(cell, weights, bins * bins)
     total = counts.sum(dim=1, keepdim=True)
-    return (counts / total.where(total > 0, 1.0)).unflatten(1, (bins, bins))
+    return (counts / total.where(total != 0, 1.0)).unflatten(1, (bins, bins))
 
 
 def hue_emd(first: Tensor, second: Tensor, bins: int = 256) -> Tensor:
@@ -55,7 +57,7 @@ def hue_mutual_information(first: Tensor, second: Tensor, bins: int = 256) -> Te
         torch.special.entr(p).flatten(1).sum(dim=1) for p in (joint, joint.sum(dim=2), joint.sum(dim=1))
     )
     information = (first_entropy + second_entropy - entropy).clamp(min=0.0)
-    return torch.where(entropy > 0, information / entropy.where(entropy > 0, 1.0), 0.0)
+    return torch.where(entropy == 0, 0.0, information / entropy.where(entropy != 0, 1.0))
 
 
 def _hues_and_votes(rgb: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +66,7 @@ def _hues_and_votes(rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _bin(hue: Tensor, bins: int) -> Tensor:
-    return (hue.double() * bins).long()  # a hue below 1 in float32 is below `bins` in float64
+    return (hue.double().nan_to_num() * bins).long()  # NaN's vote is NaN; a hue below 1 in float32 is below `bins` in float64
 
 
 def _count(cell: Tensor, weights: Tensor, cells: int) -> Tensor:

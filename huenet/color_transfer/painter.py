@@ -15,6 +15,8 @@ from ..training.distributed import find_device
 from .model import HueNet, load_generator
 
 Picture = Tensor | Image.Image | str | os.PathLike[str]
+OUTSIDE = 1e-3
+"""How far tensors may leave [0, 1]: a quarter of a step of eight bits, which resizing and rounding take."""
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -38,7 +40,7 @@ class Painter:
 
         Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W). A tensor source
         gives a tensor of its shape, dtype and device, anything else an RGB PIL image. Raises ``ValueError`` for a file that is
-        no image or a tensor of another shape, ``TypeError`` for anything else.
+        no image or a tensor of another shape or range, ``TypeError`` for anything else.
         """
         pixels, colors = _to_batch("source", source), _to_batch("target", target)
         painted = self.model(pixels.to(self.device, torch.float32), colors.to(self.device, torch.float32))
@@ -95,6 +97,9 @@ def _to_batch(name: str, picture: Picture) -> Tensor:
         raise TypeError(f"{name} must be a path, a PIL image or a floating-point tensor, got {kind}")
     if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or not picture.numel():
         raise ValueError(f"{name} must be RGB of shape (3, H, W) or (B, 3, H, W), got {tuple(picture.shape)}")
+    low, high = (float(value) for value in picture.aminmax())
+    if not (low >= -OUTSIDE and high <= 1 + OUTSIDE):
+        raise ValueError(f"{name} must have values in [0, 1], got {low:g} to {high:g}")
     return picture if picture.ndim == 4 else picture.unsqueeze(0)
 
 

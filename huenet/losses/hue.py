@@ -5,7 +5,7 @@
                  fake_logits=discriminator(fake))
     parts.total.backward()
 
-Hues are (B, C, H, W) in [0, 1); weights, (B, C, H, W) or (B, 1, H, W) and never negative, are the pixels' votes (see
+Hues are (B, C, H, W) in [0, 1); weights, (B, C, H, W) or (B, 1, H, W), boolean or never negative, are the pixels' votes (see
 `huenet.color.color_weights`): an image whose weights are all zero, having no colour, adds nothing to a loss. Several channels
 are compared channel by channel and averaged. Every loss is the mean over the batch, a scalar. Half precision is computed in
 float32, under autocast too; float64 stays.
@@ -45,6 +45,8 @@ def _pixels(name: str, image: Tensor, channels: int | None = None) -> Tensor:
 def _optional_pixels(name: str, weights: Tensor | None, image: Tensor) -> Tensor | None:
     if weights is None:
         return None
+    if weights.dtype == torch.bool:
+        weights = weights.to(at_least_float32(image).dtype)
     if weights.ndim == 4 and (weights.shape[0], *weights.shape[2:]) != (image.shape[0], *image.shape[2:]):
         raise ValueError(f"{name} must match its image {tuple(image.shape)}, got {tuple(weights.shape)}")
     return _pixels(name, weights, image.shape[1]).to(_pixels("image", image).dtype)
@@ -54,6 +56,14 @@ def _check_paired(output_hue: Tensor, source_hue: Tensor) -> None:
     if output_hue.shape != source_hue.shape:
         shapes = f"{tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
         raise ValueError(f"output_hue and source_hue must have one shape, got {shapes}")
+
+
+def _where_there_is_color(loss: Tensor, *votes: Tensor | None) -> Tensor:
+    """The loss (B, C), 0 where any of the votes (B, C, N) are none at all. A NaN is a vote: it must show in the loss."""
+    for some in votes:
+        if some is not None:
+            loss = torch.where(some.detach().sum(-1) == 0, 0.0, loss)
+    return loss
 
 
 class CircularEMDLoss(nn.Module):
@@ -95,10 +105,7 @@ class CircularEMDLoss(nn.Module):
                 raise ValueError(f"output and target must agree in batch, channels and bins, got histograms {shapes}")
             options = {"circular": self.circular, "squared": self.scale == "raw", "backend": self.backend}
             distance = histogram_emd(pixels, q, self.bins, weights=votes, **options)
-            colored = q.detach().sum(-1) > 0
-            if votes is not None:
-                colored = colored & (votes.detach().sum(-1) > 0)
-            return torch.where(colored, distance, 0.0).mean()
+            return _where_there_is_color(distance, q, votes).mean()
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
@@ -128,9 +135,7 @@ class MutualInformationLoss(nn.Module):
             output, source = _pixels("output_hue", output_hue), _pixels("source_hue", source_hue)
             votes = _optional_pixels("weights", weights, output_hue)
             loss = _LOSS_OF_FORM[self.form](mutual_information(output, source, self.bins, weights=votes, backend=self.backend))
-            if votes is not None:
-                loss = torch.where(votes.detach().sum(-1) > 0, loss, 0.0)
-            return loss.mean()
+            return _where_there_is_color(loss, votes).mean()
 
 
 class AdversarialLoss(nn.Module):

@@ -20,7 +20,8 @@ def samples(name: str, x: Tensor) -> Tensor:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
     if not x.dtype.is_floating_point:
-        raise TypeError(f"{name} must be a floating tensor, got {x.dtype}; convert and scale it first, e.g. {name}.float() / 255")
+        remedy = f"{name}.float() / 255" if name in ("x", "y") else f"{name}.float()"
+        raise TypeError(f"{name} must be a floating tensor, got {x.dtype}; convert it first, e.g. {remedy}")
     if x.dim() == 0:
         raise ValueError(f"{name} must have the samples on its last dimension, got a scalar")
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
@@ -59,9 +60,12 @@ def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[
 
 
 def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
-    """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero."""
+    """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero. A boolean
+    mask is weights of 0 and 1."""
     if weights is None:
         return None
+    if isinstance(weights, Tensor) and weights.dtype == torch.bool:
+        weights = weights.to(x.dtype)
     weights = samples("weights", weights)
     if weights.shape[-1] == 1 and x.shape[-1] != 1:
         raise ValueError(

@@ -24,7 +24,7 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
         x: samples, (..., N), floating; half precision is computed and returned in float32. Values outside the bins' range are
             treated as `Bins` says; a NaN sample makes its whole histogram NaN.
         bins: number of bins over [0, 1], or `Bins`.
-        weights: non-negative votes, broadcastable to x, normalised to mean 1 over the samples; soft masks, differentiable.
+        weights: non-negative votes, or a boolean mask, broadcastable to x, normalised to mean 1 over the samples; differentiable.
             Where they sum to zero the histogram and its gradients are zero. Negative ones are not refused: the formula stands.
         backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (block-sparse, any device) or "reference" (dense
             PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where that cannot

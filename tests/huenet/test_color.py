@@ -171,3 +171,14 @@ def test_wrong_input() -> None:
             function(torch.zeros(3, 4, 4, dtype=torch.uint8))
         with pytest.raises(TypeError, match="ndarray"):
             function(np.zeros((3, 4, 4)))
+
+
+@pytest.mark.parametrize("channel", range(3))
+def test_a_nan_is_no_grey(channel):
+    rgb = torch.full((3, 1, 2), 0.5)
+    rgb[channel, 0, 1] = torch.nan
+    hsv = rgb_to_hsv(rgb)
+    assert hsv[:, 0, 1].isnan().all() and hsv[:, 0, 0].tolist() == [0.0, 0.0, 0.5]
+    assert color_weights(hsv)[0, 0, 1].isnan()
+    vector = torch.tensor([0.0, 0.0]).index_fill(0, torch.tensor([min(channel, 1)]), torch.nan).view(1, 2, 1, 1)
+    assert turns_of(vector).isnan()

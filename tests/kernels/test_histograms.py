@@ -383,3 +383,17 @@ def test_compiles_again_for_other_bins(dynamic):
     choices = [Bins(8), Bins(16), Bins(16, bandwidth=0.7), Bins(16, high=2.0)]
     for bins in choices + ([8, 16] if dynamic is None else []):
         assert_close(compiled(bins), joint_histogram(x, y, bins), EXACT)
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_boolean_masks_are_weights(backend):
+    x, y, mask = samples(2, 40), samples(2, 40, seed=1), samples(2, 40, seed=2) > 0.5
+    for function, inputs in ((soft_histogram, (x,)), (joint_histogram, (x, y))):
+        masked = function(*inputs, 16, weights=mask, backend=backend)
+        assert torch.equal(masked, function(*inputs, 16, weights=mask.double(), backend=backend))
+    with pytest.raises(
+        TypeError, match=r"weights must be a floating tensor, got torch.uint8; convert it first, e.g. weights.float\(\)$"
+    ):
+        soft_histogram(x, 16, weights=mask.byte())
+    with pytest.raises(TypeError, match=r"x must be a floating tensor, got torch.uint8; convert it first, e.g. x.float\(\) / 255$"):
+        soft_histogram(x.byte(), 16)

@@ -152,3 +152,10 @@ def test_pictures_without_color() -> None:
         assert hue_mutual_information(first, second).item() == 0
     red = _of_bins(torch.zeros(1, 4, 4), 256)
     assert hue_mutual_information(red, red).item() == 0  # no entropy, nothing to share
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_nan_pixel_shows(place):
+    pictures = [torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in range(2)]
+    pictures[place][0, 1, 2, 2] = torch.nan
+    assert hue_emd(*pictures, 16).isnan() and hue_mutual_information(*pictures, 16).isnan()

@@ -85,6 +85,26 @@ def test_an_image_without_colour_adds_nothing(grey: str) -> None:
     assert gradient.isfinite().all() and (gradient[1] == 0).all() and (gradient[0] != 0).any()
 
 
+@pytest.mark.parametrize("where", ["output_hue", "target_hue", "source_hue", "output_weights", "target_weights"])
+def test_a_nan_shows_in_the_loss(where: str) -> None:
+    """A finite loss with NaN gradients would poison a network whose training is watched by its losses."""
+    names = ("output_hue", "target_hue", "source_hue", "output_weights", "target_weights")
+    given = {name: _hues(2, 1, 8, 8, seed=seed) for seed, name in enumerate(names)}
+    given[where][0, 0, 3, 3] = torch.nan
+    given["output_hue"].requires_grad_()
+    parts = HueNetLoss(16, adversarial_weight=0.0)(**given)
+    (gradient,) = torch.autograd.grad(parts.total, given["output_hue"])
+    assert parts.total.isnan()
+    assert gradient[1].isfinite().all(), "the other image is as it was"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_nan_shows_in_the_information(form: str) -> None:
+    weights = _hues(1, 1, 8, 8)
+    weights[..., 0] = torch.nan
+    assert MutualInformationLoss(16, form)(_hues(1, 1, 8, 8), _hues(1, 1, 8, 8, seed=1), weights).isnan()
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_information_forms_agree_with_their_definitions(form: str) -> None:
     output, source = _hues(1, 1, 16, 16), _hues(1, 1, 16, 16, seed=1)
@@ -276,3 +296,11 @@ def test_bad_input_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=named):
             call()
+
+
+def test_masks_are_weights() -> None:
+    output, target, source, mask = *(_hues(2, 1, 8, 8, seed=seed) for seed in range(3)), _hues(2, 1, 8, 8, seed=3) > 0.5
+    loss = HueNetLoss(16, adversarial_weight=0.0, smoothness_weight=1.0)
+    parts = loss(output, target, source, output_weights=mask, target_weights=mask)
+    expected = loss(output, target, source, output_weights=mask.double(), target_weights=mask.double())
+    assert all(torch.equal(part, value) for part, value in zip(parts, expected))

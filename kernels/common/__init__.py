@@ -1,0 +1,1 @@
+"""What all operators share: see the page on the house, ../README.md."""
