@@ -32,8 +32,8 @@ def joint_histogram(
         x, y: samples, (..., N) with the same N and leading dimensions that broadcast; floating. Half precision is computed and
             returned in float32. A NaN sample makes its whole joint histogram NaN.
         bins, bins_y: bins of x and of y. `bins_y` None repeats `bins`; an int is `bins` with that count.
-        weights: non-negative votes of the pairs, or a boolean mask, broadcastable to x, normalised to mean 1; where they sum to zero
-            the histogram and its gradients are zero.
+        weights: non-negative votes of the pairs, or a boolean mask, broadcastable to x, normalised to mean 1; where they sum to
+            zero the histogram and its gradients are zero.
         backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (block-sparse, any device) or "reference" (dense
             PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where that cannot
             serve, and "torch" elsewhere.

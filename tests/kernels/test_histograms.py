@@ -330,7 +330,11 @@ def test_gradients_of_other_samples_survive_a_nan():
         (lambda: soft_histogram(torch.rand(3), backend="triton"), ValueError, "backend 'triton' needs samples on a GPU"),
         (lambda: soft_histogram(torch.rand(2, 3), weights=torch.rand(4)), ValueError, "weights must broadcast to x's shape"),
         (lambda: soft_histogram(torch.rand(2, 3), weights=torch.rand(2, 1)), ValueError, "weights must have one value per sample"),
-        (lambda: soft_histogram(torch.rand(3), weights=torch.ones(3) > 0), TypeError, "weights must be a floating tensor"),
+        (
+            lambda: soft_histogram(torch.rand(3), weights=torch.ones(3, dtype=torch.uint8)),
+            TypeError,
+            "weights must be a floating tensor",
+        ),
         (lambda: soft_histogram(torch.rand(3), weights=torch.rand(3, device="meta")), ValueError, "weights must be on the device"),
         (lambda: joint_histogram(torch.rand(3), torch.rand(4)), ValueError, "y must be as long as x, expected 3"),
         (lambda: joint_histogram(torch.rand(2, 3), torch.rand(4, 3)), ValueError, "y must broadcast against x"),
