@@ -11,14 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .files import replacing
+
 COLUMN, PAGE = 3.3, 6.9  # inches
 TITLE, SMALL = 7, 6  # points
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` at 300 dots per inch; the suffix (.png, .pdf, .svg) tells the format."""
-    with rc_context({"pdf.fonttype": 42}):  # TrueType: publishers refuse matplotlib's default, Type 3
-        figure.savefig(path, dpi=300, bbox_inches="tight", pad_inches=0.02)
+    # TrueType: publishers refuse matplotlib's default, Type 3
+    with rc_context({"pdf.fonttype": 42}), replacing(path) as temporary:
+        figure.savefig(temporary, dpi=300, bbox_inches="tight", pad_inches=0.02)
 
 
 def show(axis: Axes, image: Tensor, title: str | None = None) -> None:

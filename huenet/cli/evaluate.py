@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .mistakes import must_be_writable, user_input
+from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..color_transfer.model import HueNet
@@ -31,6 +31,8 @@ class Evaluate:
     """Folder of photos."""
     out: Path
     """Folder for table1.md, table1.json and the figures."""
+    recursive: bool = False
+    """Take the photos of subfolders too."""
     pairs: int = 200
     """Source and target pairs."""
     without_mi: Path | None = None
@@ -48,8 +50,10 @@ class Evaluate:
         with user_input():
             painter = Painter.load(self.checkpoint, self.device)
             without_mi = None if self.without_mi is None else Painter.load(self.without_mi, self.device).model
+            outputs_are_not_inputs(self.out, self.data, self.recursive)
             must_be_writable(self.out)
-            photos = unseen(load_folder(self.data, painter.model.config.size), painter.metadata).to(painter.device)
+            photos = load_folder(self.data, painter.model.config.size, recursive=self.recursive)
+            photos = unseen(photos, painter.metadata).to(painter.device)
             draw_pairs(len(photos), self.pairs, self.seed)
         report(painter.model, photos, self.out, self.pairs, self.seed, without_mi)
         return 0

@@ -8,7 +8,8 @@ from typing import Literal
 
 import tyro
 
-from .mistakes import must_be_writable, user_input
+from ..files import replacing
+from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,12 @@ class Experiment:
     def execute(self) -> int:
         experiment = importlib.import_module(f"huenet.experiments.{self.loss}")
         with user_input():
+            outputs_are_not_inputs(self.out, self.data)
             must_be_writable(self.out)
             result = experiment.run(self.data, self.out, seed=self.seed)
         text = json.dumps(result, indent=2)
-        (self.out / f"{self.loss}.json").write_text(text + "\n")
+        with replacing(self.out / f"{self.loss}.json") as temporary:
+            temporary.write_text(text + "\n")
         print(text)
         print(f"written to {self.out}: {self.loss}.png, {self.loss}.json")
         return 0

@@ -29,6 +29,13 @@ def must_be_writable(folder: Path) -> None:
         pass
 
 
+def outputs_are_not_inputs(out: Path, data: Path, recursive: bool = False) -> None:
+    """Raises `Mistake` where pictures written to `out` would count as photos of the folder `data` the next time."""
+    place, photos = out.resolve(), data.resolve()
+    if place == photos or (recursive and photos in place.parents):
+        raise Mistake(f"{out} is among the photos of {data}, for one of which its pictures would be taken: choose another --out")
+
+
 @contextlib.contextmanager
 def out_of_memory() -> Iterator[None]:
     """Settings too large for this machine are the user's mistake; on a CPU torch has no exception of its own for it."""

@@ -15,7 +15,7 @@ import tyro
 from ..color_transfer.config import Config, LossConfig, ModelConfig, TrainConfig
 from ..color_transfer.presets import PRESETS
 from ..training.config import RunConfig
-from .mistakes import Mistake, must_be_writable, user_input
+from .mistakes import Mistake, must_be_writable, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..training.protocol import System
@@ -43,6 +43,8 @@ class Train:
     loss: LossConfig
     train: TrainConfig
     run: RunConfig
+    recursive: bool = False
+    """Take the photos of subfolders too."""
     preset: Literal["paper", "default", "small"] = "default"
     """Settings to start from: the paper to the letter, the best pictures, or a quarter of an hour on two CPU cores."""
 
@@ -57,8 +59,9 @@ class Train:
                 world = stack.enter_context(joined(self.run.device))
                 if not world.main:
                     warnings.simplefilter("ignore")
+                outputs_are_not_inputs(self.out, self.data, self.recursive)
                 must_be_writable(self.out)
-                system = ColorTransfer(config, load_folder(self.data, config.model.size), world)
+                system = ColorTransfer(config, load_folder(self.data, config.model.size, recursive=self.recursive), world)
             return run_training(system, self.out, self.run)
 
 

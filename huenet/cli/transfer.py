@@ -5,14 +5,15 @@ from pathlib import Path
 
 import tyro
 
-from .mistakes import user_input
+from .mistakes import outputs_are_not_inputs, user_input
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
     """Paint a photo, or every photo of a folder, with the colours of another one.
 
-    Hues change; saturation and brightness stay. The output has the source's size.
+    Hues change; saturation and brightness stay. The output has the source's size, transparency (png, webp, tiff), resolution
+    and EXIF data, in sRGB. No photo is ever overwritten.
 
         huenet transfer --checkpoint run/generator.safetensors source.jpg target.jpg --out painted.png
         huenet transfer --checkpoint run/generator.safetensors photos target.jpg --out painted
@@ -26,6 +27,8 @@ class Transfer:
     """A training run's generator.safetensors."""
     out: Path
     """File to write, or for a folder of photos the folder to write to."""
+    recursive: bool = False
+    """Paint the photos of subfolders too, into subfolders of OUT."""
     device: str = "auto"
     """cpu, cuda, ... auto: the GPU where there is one."""
 
@@ -34,6 +37,8 @@ class Transfer:
 
         with user_input():
             paint = Painter.load(self.checkpoint, self.device)
-            for written in paint_files(paint, self.source, self.target, self.out):
+            if self.source.is_dir() and self.recursive:
+                outputs_are_not_inputs(self.out, self.source, recursive=True)
+            for written in paint_files(paint, self.source, self.target, self.out, self.recursive):
                 print(written)
         return 0

@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..data import Photos
+from ..files import replacing
 from .baselines import match_hue, reinhard
 from .metrics import hue_emd, hue_mutual_information
 
@@ -77,9 +78,10 @@ class Evaluation:
         """Write table1.md and table1.json into `folder`, which is made where it is missing."""
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        (path / "table1.md").write_text(self.as_markdown(), encoding="utf-8", errors="backslashreplace")
-        table = json.dumps(self.as_dict(), indent=1, allow_nan=False)
-        (path / "table1.json").write_text(table + "\n", encoding="utf-8")
+        table = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
+        for name, text in (("table1.md", self.as_markdown()), ("table1.json", table)):
+            with replacing(path / name) as temporary:
+                temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def evaluate(

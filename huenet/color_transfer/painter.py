@@ -9,12 +9,15 @@ from typing import Any, Self
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 from ..data import find_images, image_to_tensor, load_image
+from ..data.picture import Picture, save
+from ..files import identity
 from ..training.distributed import find_device
 from .model import HueNet, load_generator
 
-Picture = Tensor | Image.Image | str | os.PathLike[str]
+Photo = Tensor | Image.Image | str | os.PathLike[str]
 OUTSIDE = 1e-3
 """How far tensors may leave [0, 1]: a quarter of a step of eight bits, which resizing and rounding take."""
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -35,58 +38,82 @@ class Painter:
         return cls(model, device, metadata)
 
     @torch.no_grad()
-    def __call__(self, source: Picture, target: Picture) -> Any:
+    def __call__(self, source: Photo, target: Photo) -> Any:
         """``source`` with its hues repainted like ``target``'s, at the source's size.
 
         Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W). A tensor source
-        gives a tensor of its shape, dtype and device, anything else an RGB PIL image. Raises ``ValueError`` for a file that is
-        no image or a tensor of another shape or range, ``TypeError`` for anything else.
+        gives a tensor of its shape, dtype and device, anything else a PIL image in sRGB, with the transparency, resolution and EXIF
+        data that the source has. Raises ``ValueError`` for a file that is no image or a tensor of another shape or range,
+        ``TypeError`` for anything else.
         """
-        pixels, colors = _to_batch("source", source), _to_batch("target", target)
+        picture = _to_picture(source)
+        pixels = _to_batch("source", source) if picture is None else _from_bytes(picture.rgb)
+        colors = _to_batch("target", target)
         painted = self.model(pixels.to(self.device, torch.float32), colors.to(self.device, torch.float32))
-        if isinstance(source, Tensor):
+        if picture is None:
             return painted.reshape(source.shape).to(source)
-        return Image.fromarray((painted[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy())
+        return picture.painted((painted[0] * 255).round().byte().cpu())
 
 
-def paint_files(paint: Painter, source: Path, target: Path, out: Path) -> Iterator[Path]:
+def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive: bool = False) -> Iterator[Path]:
     """Paint the file ``source``, or every image of the folder ``source``, like the file ``target``; yields what it wrote.
 
-    One photo goes to the file ``out``, whose suffix tells the format; a folder's go into the folder ``out`` under their own
-    names, as PNG where their format cannot be written. A file of a folder that cannot be read is skipped with a warning.
-    Raises ``ValueError`` if nothing can be read or ``out`` would overwrite a source, ``OSError`` if it cannot be written.
+    One photo goes to the file ``out``, whose suffix tells the format; a folder's, with ``recursive`` those of its subfolders too,
+    go into the folder ``out`` under their own names, as PNG where their format cannot be written. A file of a folder that cannot
+    be read is skipped with a warning. Before anything is written, ``ValueError`` is raised if an output would be one of the photos
+    read, by whatever path or link, or two sources would have one output; also if nothing can be read. ``OSError`` if an output
+    cannot be written.
     """
     colors = _from_bytes(load_image(target))
-    if not source.is_dir():
-        for role, photo in (("source", source), ("target", target)):
-            if out.exists() and photo.exists() and out.samefile(photo):
-                raise ValueError(f"{out} would overwrite the {role}")
-        if out.suffix.lower() not in WRITABLE:
-            raise ValueError(f"cannot tell the format of {out} by its suffix: use one of {', '.join(sorted(WRITABLE))}")
-        yield _paint_file(paint, source, colors, out)
-        return
-    if out.exists() and out.samefile(source):
-        raise ValueError(f"{out} would overwrite the sources")
-    written = 0
-    for path in find_images(source):
-        name = path.name if path.suffix.lower() in WRITABLE else f"{path.name}.png"
+    folder = source.is_dir()
+    outputs = _outputs(source, out, recursive) if folder else {source: out}
+    inputs = {identity(target): f"the target {target}"} | {identity(photo): f"the source {photo}" for photo in outputs}
+    for output in outputs.values():
+        if output.exists() and (photo := inputs.get(identity(output))):
+            raise ValueError(f"{output} would overwrite {photo}")
+    if not folder and out.suffix.lower() not in WRITABLE:
+        raise ValueError(f"cannot tell the format of {out} by its suffix: use one of {', '.join(sorted(WRITABLE))}")
+    written: dict[object, Path] = {}
+    for photo in tqdm(outputs, "painting", unit="photo", delay=1.0, disable=None if folder else True, leave=False):
+        output = outputs[photo]
+        if output.exists() and (before := written.get(identity(output))):  # where upper and lower case are one
+            raise ValueError(f"{photo} and {before} would both be written to {output}: rename one of them")
         try:
-            yield _paint_file(paint, path, colors, out / name)
-            written += 1
+            painted = paint(photo, colors)
         except ValueError as error:
+            if not folder:
+                raise
             warnings.warn(f"skipped: {error}", stacklevel=2)
+            continue
+        output.parent.mkdir(parents=True, exist_ok=True)
+        save(painted, output)
+        written[identity(output)] = photo
+        yield output
     if not written:
         raise ValueError(f"{source} has no image that can be read")
 
 
-def _paint_file(paint: Painter, source: Path, colors: Tensor, out: Path) -> Path:
-    painted = paint(source, colors)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    painted.save(out, quality=95)
-    return out
+def _outputs(folder: Path, out: Path, recursive: bool) -> dict[Path, Path]:
+    """Where the painting of each photo of a folder goes."""
+    outputs: dict[Path, Path] = {}
+    taken: dict[Path, Path] = {}
+    for photo in find_images(folder, recursive):
+        place = out / photo.relative_to(folder)
+        output = place if photo.suffix.lower() in WRITABLE else place.with_name(f"{photo.name}.png")
+        if (other := taken.setdefault(output, photo)) is not photo:
+            raise ValueError(f"{other.name} and {photo.name} would both be written to {output}: rename one of them")
+        outputs[photo] = output
+    return outputs
 
 
-def _to_batch(name: str, picture: Picture) -> Tensor:
+def _to_picture(photo: Photo) -> Picture | None:
+    """With all that a file or a PIL image carries; None for anything else."""
+    if isinstance(photo, (str, os.PathLike)):
+        return Picture.read(photo)
+    return Picture.of(photo) if isinstance(photo, Image.Image) else None
+
+
+def _to_batch(name: str, picture: Photo) -> Tensor:
     """Float RGB (B, 3, H, W) in [0, 1]."""
     if isinstance(picture, (str, os.PathLike)):
         return _from_bytes(load_image(picture))

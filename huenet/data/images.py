@@ -1,41 +1,84 @@
 """Image files: which a folder has, and each as an upright uint8 RGB tensor, whatever its format; and tensors as pictures."""
 
+import contextlib
+import io
 import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 from torch.nn.functional import pad
 
-SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".avif", ".ppm", ".pgm", ".pbm", ".pnm"])
 
+def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
+    """The images of `folder`, with `recursive` of its subfolders too, sorted by name so that seeds mean something.
 
-def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Entries of `folder` with an image's suffix in either case, sorted by name so that seeds mean something.
-
-    Subfolders are not searched, hidden names are left out. Raises ValueError where `folder` is no readable folder.
+    An image has the suffix, in either case, or the first bytes of a format that Pillow reads. Hidden names are passed over; what
+    else is left out is counted and named in a warning. Raises ValueError where `folder` is no readable folder.
     """
+    found, others, folders = [], [], []
+    waiting = [Path(folder)]
+    while waiting:
+        place = waiting.pop()
+        try:
+            entries = sorted(place.iterdir(), key=lambda entry: entry.name)
+        except OSError as error:
+            raise ValueError(f"{place} is not a folder of images: {error.strerror}") from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                (waiting if recursive and not entry.is_symlink() else folders).append(entry)
+            else:
+                (found if _is_image(entry) else others).append(entry)
+    _tell_what_is_left_out(folder, others, folders)
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _is_image(path: Path) -> bool:
+    if Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN:
+        return True
     try:
-        entries = sorted(Path(folder).iterdir(), key=lambda entry: entry.name)
-    except OSError as error:
-        raise ValueError(f"{folder} is not a folder of images: {error.strerror}") from error
-    return [entry for entry in entries if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".")]
+        with Image.open(path):
+            return True
+    except Exception:  # whatever a plugin makes of what it takes for its own
+        return False
+
+
+def _tell_what_is_left_out(folder: str | os.PathLike[str], files: list[Path], folders: list[Path]) -> None:
+    listed = lambda paths: ", ".join(path.name for path in paths[:5]) + ", ..." * (len(paths) > 5)  # noqa: E731
+    parts = []
+    if files:
+        parts.append(f"{len(files)} file{'s' * (len(files) > 1)} that Pillow does not read ({listed(files)})")
+    if folders:
+        parts.append(f"{len(folders)} folder{'s' * (len(folders) > 1)} ({listed(folders)}; --recursive searches them)")
+    if parts:
+        warnings.warn(f"left out of {folder}: {' and '.join(parts)}", stacklevel=3)
 
 
 def load_image(path: str | os.PathLike[str], at_least: int | None = None) -> Tensor:
-    """The image in a file as uint8 RGB (3, H, W), upright (EXIF), of any mode that Pillow decodes.
+    """The image in a file as uint8 RGB (3, H, W), upright (EXIF), in sRGB (ICC), of any mode that Pillow decodes.
 
     Transparency is composited on white; 16-bit values keep their upper byte, rounded; of an animation the first frame is taken.
     `at_least` lets a JPEG be decoded at a half, quarter or eighth of its size (much faster) as long as both sides keep that many
     pixels. Raises ValueError, naming the file and the reason, where it cannot be read.
     """
+    with opened(path) as image:
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))
+        return image_to_tensor(image)
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """A PIL image to be decoded within; what Pillow raises becomes a ValueError that names the file and the reason."""
     try:
         with Image.open(path) as image:
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))
-            return image_to_tensor(image)
+            yield image
     except Exception as error:  # Pillow's plugins raise nearly anything on a damaged file
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ValueError(f"cannot read the image {path}: {reason}") from error
@@ -43,7 +86,7 @@ def load_image(path: str | os.PathLike[str], at_least: int | None = None) -> Ten
 
 def image_to_tensor(image: Image.Image) -> Tensor:
     """A PIL image as uint8 RGB (3, H, W), converted as by `load_image`. Raises whatever Pillow does on a damaged one."""
-    return _to_tensor(_to_rgb(ImageOps.exif_transpose(image)))
+    return _to_tensor(on_white(upright_srgb(image)))
 
 
 def fit(image: Tensor, size: int) -> Tensor:
@@ -76,13 +119,40 @@ def sample_grid(*roles: Tensor, columns: int = 8) -> Image.Image:
     return Image.fromarray((picture * 255.0).round().byte().permute(1, 2, 0).numpy())
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def upright_srgb(image: Image.Image) -> Image.Image:
+    """As it is meant to be seen: turned as its EXIF says, its colours in sRGB, of mode RGB, or RGBA where it has transparency."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_deep_grey_to_bytes(image)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            return _from_profile(image, profile, mode)
+        except (ImageCms.PyCMSError, OSError, ValueError) as error:
+            warnings.warn(f"a colour profile cannot be used ({error}): its image is taken for sRGB", stacklevel=2)
+    return image.convert(mode)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An image of mode RGB or RGBA without its transparency."""
+    if image.mode == "RGB":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _from_profile(image: Image.Image, profile: bytes, mode: str) -> Image.Image:
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "sRGB" in ImageCms.getProfileDescription(source):
+        return image.convert(mode)
+    if source.profile.xcolor_space.strip() == "RGB":
+        image = image.convert(mode)  # palettes, and what else is made of RGB
+    alpha = image.getchannel("A") if image.mode == "RGBA" else None
+    kept = image.convert("RGB") if alpha else image
+    converted = ImageCms.profileToProfile(kept, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    if mode == "RGBA":
+        converted.putalpha(alpha or image.convert("RGBA").getchannel("A"))
+    return converted
 
 
 def _deep_grey_to_bytes(image: Image.Image) -> np.ndarray:

@@ -68,15 +68,18 @@ class Photos:
         return hashlib.sha256(self.images.contiguous().cpu().numpy()).hexdigest()
 
 
-def load_folder(folder: str | os.PathLike[str], size: int, minimum: int = 2, margin: bool = True) -> Photos:
-    """Every image of `folder` (see `find_images`) decoded once, fitted to a square and kept as uint8.
+def load_folder(
+    folder: str | os.PathLike[str], size: int, minimum: int = 2, margin: bool = True, recursive: bool = False
+) -> Photos:
+    """Every image of `folder`, with `recursive` of its subfolders too (see `find_images`), decoded once, fitted to a square and
+    kept as uint8.
 
     The square's side is `size`, or with `margin` 286/256 of it (as pix2pix), so that random crops have room. A file that cannot be
     read is skipped with a warning that names it. Raises ValueError where fewer than `minimum` images are usable.
     """
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
-    paths = find_images(folder)
+    paths = find_images(folder, recursive)
     side = math.ceil(size * LOAD_RATIO) if margin else size
     images = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
     names, failures = [], []
@@ -89,7 +92,7 @@ def load_folder(folder: str | os.PathLike[str], size: int, minimum: int = 2, mar
                 warnings.warn(f"skipped: {image}", stacklevel=2)
             else:
                 images[len(names)] = image
-                names.append(path.name)
+                names.append(path.relative_to(folder).as_posix())
     if len(names) < minimum:
         raise ValueError(_too_few(folder, len(names), minimum, failures))
     return Photos(images[: len(names)], tuple(names), size)

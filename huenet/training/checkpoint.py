@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..files import replacing
 from .config import BaseConfig
 from .protocol import DataIdentity
 
@@ -31,18 +32,12 @@ def write(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str, Tensor
 
     Raises ``OSError`` if it cannot be written; the old file, if any, then stays.
     """
-    path = Path(path)
-    # Its name is fixed, so that what a killed writer leaves behind is overwritten by the next. safetensors' own writing to a
-    # file would leave a part of random name, and a file that only its owner may read.
-    temporary = path.with_name(f".{path.name}.partial")
     header = {"format": "huenet", "version": str(VERSION), "kind": kind}
     header.update((key, json.dumps(value)) for key, value in metadata.items())
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    temporary.write_bytes(safetensors.torch.save(stored, header))
-    _flush(temporary)
-    os.replace(temporary, path)
-    if os.name == "posix":
-        _flush(path.parent)
+    # safetensors' own writing to a file would leave a part of random name, and a file that only its owner may read
+    with replacing(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(stored, header))
 
 
 def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -134,14 +129,6 @@ def changed_settings(old: BaseConfig, new: BaseConfig) -> list[str]:
     before, after = old.as_dict(), new.as_dict()
     both = ((name, value, after[group][name]) for group, settings in before.items() for name, value in settings.items())
     return [f"--{name.replace('_', '-')}: {was} -> {now}" for name, was, now in both if was != now]
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _names(data: DataIdentity) -> set[str]:

@@ -1,12 +1,13 @@
 """Training metrics as `metrics.csv` and for TensorBoard, with no step twice however often a run is killed and resumed."""
 
 import csv
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from torch.utils.tensorboard import SummaryWriter
+
+from ..files import replacing
 
 
 class MetricsLog:
@@ -40,10 +41,18 @@ def _truncate(path: Path, columns: list[str], step: int) -> None:
     """Keep the header and the complete rows up to ``step``; make the file where there is none."""
     kept: list[list[str]] = []
     if step > 0 and path.exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows[1:] if len(row) == len(columns) and int(row[0]) <= step]
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+        kept = [row for number, row in _rows(path, len(columns)) if number <= step]
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([columns, *kept])
-    os.replace(temporary, path)
+
+
+def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
+    """Complete rows with their steps; a kill may have cut the last one. Raises ``ValueError`` naming the file and the line."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.reader(line.replace("\0", "\ufffd") for line in file))
+    for line, row in enumerate(rows[1:], start=2):
+        if len(row) == columns and row[0].isdecimal():
+            yield int(row[0]), row
+        elif line < len(rows) and row:
+            found = f"expected a step and {columns - 1} numbers, got {','.join(row)[:60]!r}"
+            raise ValueError(f"{path}, line {line}: {found}: mend the line, or move the file away to begin another")

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..files import replacing
 from . import checkpoint
 from .config import RunConfig
 from .metrics_log import MetricsLog
@@ -141,7 +142,8 @@ class TrainingRun:
             return
         folder = self.out / "samples"
         folder.mkdir(exist_ok=True)
-        self.system.sample().save(folder / f"step_{self.step:06d}.png")
+        with replacing(folder / f"step_{self.step:06d}.png") as temporary:
+            self.system.sample().save(temporary)
 
     def _save(self) -> None:
         self._check_finite()

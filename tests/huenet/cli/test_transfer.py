@@ -2,60 +2,113 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
 
 from huenet.cli import main
 
 
+@pytest.fixture
+def transfer(trained: Path):
+    """`huenet transfer` on the CPU with the trained model; returns the exit code."""
+
+    def run(*arguments: object) -> int:
+        rest = ["--checkpoint", str(trained / "generator.safetensors"), "--device", "cpu"]
+        return main(["transfer", *map(str, arguments), *rest])
+
+    return run
+
+
 @pytest.mark.parametrize("size", [(64, 48), (33, 100)])
-def test_transfer_of_one_photo_keeps_its_size(trained: Path, folder: Path, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_transfer_of_one_photo_keeps_its_size(transfer, folder: Path, tmp_path: Path, size: tuple[int, int]) -> None:
     source, out = tmp_path / "source.png", tmp_path / "new" / "painted.jpg"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(source)
-    assert (
-        main(
-            [
-                "transfer",
-                str(source),
-                str(next(folder.iterdir())),
-                "--checkpoint",
-                str(trained / "generator.safetensors"),
-                "--out",
-                str(out),
-                "--device",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    assert transfer(source, next(folder.iterdir()), "--out", out) == 0
     assert Image.open(out).size == size and Image.open(out).format == "JPEG"
 
 
-def test_transfer_of_a_folder(trained: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_transfer_of_a_folder(transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
     flower = Image.open(next(folder.iterdir()))
     flower.save(sources / "a.png")
     flower.convert("P").save(sources / "b.gif")
     (sources / "broken.jpg").write_text("no")
-    assert (
-        main(
-            [
-                "transfer",
-                str(sources),
-                str(next(folder.iterdir())),
-                "--checkpoint",
-                str(trained / "generator.safetensors"),
-                "--out",
-                str(tmp_path / "out"),
-                "--device",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "out") == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.gif.png"]
     assert "huenet: warning: skipped" in (errors := capsys.readouterr().err) and "broken.jpg" in errors
+
+
+def test_subfolders(transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sources = tmp_path / "sources"
+    for place in ("", "b", "b/c"):
+        (sources / place).mkdir(exist_ok=True)
+        shutil.copy(next(folder.iterdir()), sources / place / "a.png")
+    assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "flat") == 0
+    assert "1 folder (b; --recursive searches them)" in capsys.readouterr().err
+    assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "deep", "--recursive") == 0
+    assert sorted(path.relative_to(tmp_path / "deep").as_posix() for path in (tmp_path / "deep").rglob("*.png")) == [
+        "a.png", "b/a.png", "b/c/a.png",
+    ]  # fmt: skip
+    assert transfer(sources, next(folder.iterdir()), "--out", sources / "b", "--recursive") == 2
+    assert "is among the photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", ["named", "linked", "linked hard", "through a linked folder"])
+@pytest.mark.parametrize("role", ["target", "source"])
+def test_no_photo_is_overwritten(
+    transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, role: str, how: str
+) -> None:
+    """However it is named; the outputs before it are not written either."""
+    sources, out = tmp_path / "photos", tmp_path / "painted"
+    photos = sorted(folder.iterdir())
+    for place in (sources, out, tmp_path / "kept"):
+        place.mkdir()
+    shutil.copy(photos[0], sources / "a.png")
+    shutil.copy(photos[0], sources / "b.png")
+    victim = tmp_path / "kept" / "b.png"
+    if how == "named":
+        victim = out / "b.png"
+    shutil.copy(photos[1], victim)
+    if how == "linked":
+        (out / "b.png").symlink_to(victim)
+    elif how == "linked hard":
+        os.link(victim, out / "b.png")
+    elif how == "through a linked folder":
+        out.rmdir()
+        out.symlink_to(victim.parent)
+    if role == "source":
+        (sources / "b.png").unlink()
+        (sources / "b.png").symlink_to(victim)
+    before = victim.read_bytes()
+    assert transfer(sources, victim if role == "target" else photos[2], "--out", out) == 2
+    errors = capsys.readouterr().err
+    assert f"would overwrite the {role}" in errors and len(errors.splitlines()) == 1
+    assert victim.read_bytes() == before and not (out / "a.png").exists()
+
+
+def test_sources_with_one_output_are_named(transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    sources = tmp_path / "photos"
+    sources.mkdir()
+    flower = Image.open(next(folder.iterdir()))
+    flower.convert("P").save(sources / "x.gif")
+    flower.save(sources / "x.gif.png")
+    assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "out") == 2
+    assert "x.gif and x.gif.png would both be written to" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_transparency_and_camera_data_are_kept(transfer, folder: Path, tmp_path: Path) -> None:
+    rgba = np.random.default_rng(0).integers(0, 256, (48, 40, 4), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[Base.Copyright] = "somebody"
+    Image.fromarray(rgba).save(tmp_path / "in.png", exif=exif)
+    assert transfer(tmp_path / "in.png", next(folder.iterdir()), "--out", tmp_path / "out.png") == 0
+    with Image.open(tmp_path / "out.png") as out:
+        assert np.array_equal(np.array(out)[..., 3], rgba[..., 3]) and out.getexif()[Base.Copyright] == "somebody"

@@ -28,6 +28,18 @@ def test_in_python(trained: Path, folder: Path) -> None:
         (7, TypeError),
         (tensors[0][:2], ValueError),
         (tensors[0][:, :0], ValueError),
+        (255 * tensors[0], ValueError),
+        (2 * tensors[0] - 1, ValueError),
+        (tensors[0].index_fill(1, torch.tensor([3]), torch.nan), ValueError),
     ):
         with pytest.raises(error, match="source"):
             paint(wrong, other)
+    with pytest.raises(ValueError, match=r"target must have values in \[0, 1\], got 0 to 255"):
+        paint(path, torch.tensor([0.0, 255.0]).expand(3, 40, 2))
+
+
+def test_a_source_keeps_its_transparency(trained: Path, folder: Path) -> None:
+    image = Image.open(next(folder.iterdir())).convert("RGBA")
+    image.putalpha(Image.fromarray(np.arange(1600, dtype=np.uint16).astype(np.uint8).reshape(40, 40)))
+    painted = huenet.load(trained / "generator.safetensors")(image, next(folder.iterdir()))
+    assert painted.mode == "RGBA" and np.array_equal(np.array(painted)[..., 3], np.array(image)[..., 3])

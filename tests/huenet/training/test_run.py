@@ -52,7 +52,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_weights(finished: Path, tmp_
     deadly = _start(tmp_path, "6")
     deadly.communicate(timeout=300)
     assert deadly.returncode == -signal.SIGKILL
-    assert (tmp_path / ".checkpoint.safetensors.partial").exists()
+    assert (tmp_path / ".checkpoint.partial.safetensors").exists()
     luck = random.Random(os.getpid())
     for least in (4, 7):
         process = _start(tmp_path)
