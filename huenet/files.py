@@ -2,8 +2,13 @@
 
 import contextlib
 import os
+import platform
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 @contextlib.contextmanager
@@ -35,6 +40,29 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """While within, no other process may claim the folder: ValueError names the one that holds it. A kill lets it go."""
+    lock, holder = FileLock(folder / ".lock"), folder / ".lock.holder"
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        by = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        raise ValueError(f"{folder} is being written by {by}: wait for it, or choose another --out") from None
+    except NotImplementedError:
+        warnings.warn(f"{folder} is on a file system without locks: see that nothing else writes there", stacklevel=2)
+        yield
+        return
+    try:
+        with replacing(holder) as temporary:
+            started = time.strftime("%Y-%m-%d %H:%M:%S")
+            temporary.write_text(f"process {os.getpid()} on {platform.node()} since {started}", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def _flush(path: Path) -> None:

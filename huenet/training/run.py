@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..files import replacing
+from ..files import claimed, replacing
 from . import checkpoint
 from .config import RunConfig
 from .metrics_log import MetricsLog
@@ -47,8 +47,9 @@ class Outcome:
 def train(system: System, out: str | os.PathLike[str], run: RunConfig = USUAL) -> Outcome:
     """Train until the system's ``config.train.steps``, or go on with the run that the folder ``out`` holds.
 
-    Raises `CheckpointError` if ``out`` holds another run (other settings, other photos) or a damaged checkpoint, `TrainingError`
-    when a loss or weight stops being finite, ``OSError`` if ``out`` cannot be written.
+    Raises `CheckpointError` if ``out`` holds another run (other settings, other photos) or a damaged checkpoint, ``ValueError`` if
+    another process trains there, or its metrics.csv has a line that is none, `TrainingError` when a loss or weight stops being
+    finite, ``OSError`` if ``out`` cannot be written.
     """
     with contextlib.closing(TrainingRun(system, out, run)) as training:
         return training.proceed()
@@ -62,16 +63,21 @@ class TrainingRun:
         self.train = system.config.train
         self.started = time.monotonic()
         self.out.mkdir(parents=True, exist_ok=True)
-        self.step = self._resumed()
-        self.world.wait()  # nobody writes before everybody has read
-        self.log = MetricsLog(self.out, (*system.losses, "images_per_second"), self.step) if self.world.main else None
+        with contextlib.ExitStack() as opened:
+            if self.world.main:
+                opened.enter_context(claimed(self.out))
+            self.step = self._resumed()
+            self.world.wait()  # nobody writes before everybody has read
+            self.log = MetricsLog(self.out, (*system.losses, "images_per_second"), self.step) if self.world.main else None
+            if self.log is not None:
+                opened.callback(self.log.close)
+            self._opened = opened.pop_all()
         self.reported = self.step, time.monotonic()
         # The first step that had a loss that was not finite; kept on the device, so that no step waits for its losses.
         self.first_bad = torch.full((), NEVER, device=self.world.device)
 
     def close(self) -> None:
-        if self.log is not None:
-            self.log.close()
+        self._opened.close()
 
     def proceed(self) -> Outcome:
         """Train to the last step, or until Ctrl-C, SIGTERM or the time limit, and save."""

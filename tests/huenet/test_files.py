@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from huenet.files import identity, replacing
+from huenet.files import claimed, identity, replacing
 
 
 def test_what_is_written_replaces_or_leaves(tmp_path: Path) -> None:
@@ -38,3 +40,20 @@ def test_identity(tmp_path: Path) -> None:
     (tmp_path / "b.txt").touch()
     same = {identity(other) for other in (path, tmp_path / "link", tmp_path / "hard", tmp_path / ".." / tmp_path.name / "a.txt")}
     assert len(same) == 1 and identity(tmp_path / "b.txt") not in same
+
+
+def test_a_folder_is_claimed_by_one_process_until_it_ends_however(tmp_path: Path) -> None:
+    script = f"""
+import time, pathlib, huenet.files
+with huenet.files.claimed(pathlib.Path({str(tmp_path)!r})):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "claimed\n"
+        with pytest.raises(ValueError, match=f"is being written by process {other.pid} on .* since 20"), claimed(tmp_path):
+            pass
+        other.kill()
+    for _ in range(2):
+        with claimed(tmp_path), pytest.raises(ValueError, match=f"process {os.getpid()}"), claimed(tmp_path):
+            pass
