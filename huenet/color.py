@@ -15,6 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+NO_HUE, FULL_HUE = 1 / 255, 4 / 255
+"""Mean chromas (see `color_weights`) up to which a picture has no hue, and from which on it has one like any other. A step of eight
+bits is what rounding leaves of grey: of sepia or a faint cast, four or more."""
 SHORTEST = 1e-3
 """Vectors shorter than this are taken for having no direction."""
 
@@ -66,6 +69,18 @@ def color_weights(hsv: Tensor) -> Tensor:
     """
     _, saturation, value = _channels(hsv, "hsv")
     return (saturation * value).unsqueeze(-3)
+
+
+def hue_presence(mean_chroma: Tensor, faint: tuple[float, float] = (NO_HUE, FULL_HUE)) -> Tensor:
+    """From 0, up to the first of the two chromas, where a picture has no hue, to 1, from the second on; linear between. Of any
+    shape, without gradient; NaN stays."""
+    none, full = faint
+    return ((mean_chroma.detach() - none) / (full - none)).clamp(0.0, 1.0)
+
+
+def mean_chroma(hsv: Tensor) -> Tensor:
+    """Mean of `color_weights` over a picture, (..., 3, H, W) -> (...,)."""
+    return color_weights(hsv).mean((-3, -2, -1))
 
 
 def wrap_hue(hue: Tensor) -> Tensor:

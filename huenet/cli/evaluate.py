@@ -82,7 +82,8 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
     from ..color_transfer.evaluation import draw_pairs, evaluate
     from ..plotting import save
 
-    result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
+    with user_input():
+        result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
     result.write(out)
     sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
     source, target = photos.pictures(sources), photos.pictures(targets)

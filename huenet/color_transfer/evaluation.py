@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..color import hue_presence, mean_chroma, rgb_to_hsv
 from ..data import Photos
 from ..files import replacing
 from .baselines import match_hue, reinhard
@@ -41,8 +42,8 @@ class Evaluation:
     settings: dict
 
     def means(self, method: str | None = None) -> dict[str, float]:
-        """The four metrics' means over all pairs, of the evaluated model or of another `method`."""
-        rows = [row if method is None else row | row[method] for row in self.pairs]
+        """The four metrics' means over the pairs whose pictures have hues, of the evaluated model or of another `method`."""
+        rows = [row if method is None else row | row[method] for row in self.pairs if not row.get("without_hue")]
         return {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
 
     @property
@@ -62,7 +63,8 @@ class Evaluation:
             [str(number), *(row[role].replace("|", "\\|") for role in ("source", "target")), *_format(row)]
             for number, row in enumerate(self.pairs[:_EXAMPLES], start=1)
         ]
-        rows.append(["mean", f"of {len(self.pairs)} pairs", "", *_format(self.means())])
+        measured = len(self.pairs) - self.settings.get("pairs_without_hue", 0)
+        rows.append(["mean", f"of {measured} pairs", "", *_format(self.means())])
         if "without_mi" in self.others:
             columns.append("MI SRC-OUT w/o L_MI")
             information = [row["without_mi"]["mi_source_output"] for row in self.pairs[:_EXAMPLES]]
@@ -110,7 +112,11 @@ def evaluate(
             batch = drawn[start : start + batch_size]
             rows += _measure(methods, photos, batch, bins)
             progress.update(len(batch))
+    without_hue = sum("without_hue" in row for row in rows)
+    if without_hue == len(rows):
+        raise ValueError(f"all {len(rows)} pairs have a picture without hue: there is nothing to measure")
     settings = {"size": photos.size, "pairs": len(drawn), "photos": len(photos), "seed": seed, "bins": bins}
+    settings["pairs_without_hue"] = without_hue
     settings |= {
         "emd": "circular, RMS (Eq. 12, 14), hard bins, weighted by each image's own saturation * value",
         "mi": "relative mutual information I / H, hard bins, weighted by the source's saturation * value",
@@ -143,6 +149,9 @@ def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[i
         {"source": photos.names[i], "target": photos.names[j], "emd_target_source": distance, "mi_source_target": information}
         for (i, j), distance, information in between
     ]
+    has_hue = (hue_presence(mean_chroma(rgb_to_hsv(source))) > 0) & (hue_presence(mean_chroma(rgb_to_hsv(target))) > 0)
+    for row, has in zip(rows, has_hue.tolist()):
+        row |= {} if has else {"without_hue": True}
     for method, paint in methods.items():
         with torch.no_grad():
             output = paint(source, target)
@@ -171,9 +180,11 @@ def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int
 
 
 def _how_measured(settings: dict) -> str:
+    without = settings.get("pairs_without_hue")
+    left_out = f" {without} of them have a picture without hue and are left out of the means." if without else ""
     return (
         f"{settings['pairs']} pairs of {settings['photos']} photos (seed {settings['seed']}) at "
-        f"{settings['size']} x {settings['size']}, {settings['bins']} bins. "
+        f"{settings['size']} x {settings['size']}, {settings['bins']} bins.{left_out} "
         f"EMD: {settings['emd']}; less is closer to the target. "
         f"MI: {settings['mi']}; more keeps more of the source."
     )

@@ -7,7 +7,7 @@ on the size of the pictures (fewer pixels share more bins by chance), so quote t
 import torch
 from torch import Tensor
 
-from ..color import color_weights, rgb_to_hsv
+from ..color import NO_HUE, color_weights, rgb_to_hsv
 from ..kernels import emd
 
 
@@ -15,19 +15,19 @@ def hue_histogram(rgb: Tensor, bins: int = 256) -> Tensor:
     """Hard histogram (B, bins) of the hues of RGB pictures (B, 3, H, W).
 
     Each pixel counts by its saturation * value. float64 on the CPU; every row sums to 1. A picture without
-    any colour has no hue to count: its row is uniform.
+    hue (a mean chroma of at most `huenet.color.NO_HUE`) has none to count: its row is uniform.
     """
     hue, weights = _hues_and_votes(rgb)
     counts = _count(_bin(hue, bins), weights, bins)
     total = counts.sum(dim=1, keepdim=True)
-    return torch.where(total == 0, 1.0 / bins, counts / total.where(total != 0, 1.0))
+    return torch.where(weights.mean(1, keepdim=True) <= NO_HUE, 1.0 / bins, counts / total.where(total != 0, 1.0))
 
 
 def hue_joint_histogram(first: Tensor, second: Tensor, bins: int = 256) -> Tensor:
     """Hard joint histogram (B, bins, bins) of the hues of two batches (B, 3, H, W) of one size.
 
     Each pixel counts by the first picture's saturation * value. float64 on the CPU; each histogram sums to 1,
-    or to 0 where the first picture has no colour.
+    or to 0 where the first picture has no hue.
     """
     hue, weights = _hues_and_votes(first)
     other, other_weights = _hues_and_votes(second)
@@ -35,7 +35,8 @@ def hue_joint_histogram(first: Tensor, second: Tensor, bins: int = 256) -> Tenso
     cell = _bin(hue, bins) * bins + _bin(other, bins)
     counts = _count(cell, weights, bins * bins)
     total = counts.sum(dim=1, keepdim=True)
-    return (counts / total.where(total != 0, 1.0)).unflatten(1, (bins, bins))
+    share = torch.where(weights.mean(1, keepdim=True) <= NO_HUE, 0.0, counts / total.where(total != 0, 1.0))
+    return share.unflatten(1, (bins, bins))
 
 
 def hue_emd(first: Tensor, second: Tensor, bins: int = 256) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..color import hsv_to_rgb, rgb_to_hsv
+from ..color import hsv_to_rgb, hue_presence, mean_chroma, rgb_to_hsv, wrap_hue
 from ..training import checkpoint
 from ..training.checkpoint import CheckpointError
 from .config import ModelConfig
@@ -36,8 +36,9 @@ class HueNet(nn.Module):
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """The source with its hues repainted like the target; saturation and value stay.
 
-        RGB floats in [0, 1], (B, 3, H, W) and (B, 3, H', W') of any sizes -> (B, 3, H, W). Raises ``ValueError`` or
-        ``TypeError`` for anything else.
+        A target without hue (`huenet.color.hue_presence`) has nothing to paint with: the source's hues stay, and turn a part of
+        their way where it has little. RGB floats in [0, 1], (B, 3, H, W) and (B, 3, H', W') of any sizes -> (B, 3, H, W). Raises
+        ``ValueError`` or ``TypeError`` for anything else.
         """
         if source.ndim != 4 or target.ndim != 4 or len(source) != len(target):
             shapes = f"{tuple(source.shape)} and {tuple(target.shape)}"
@@ -48,6 +49,7 @@ class HueNet(nn.Module):
         fields, condition = self.generator.predict(rgb_to_hsv(_resize(source, size)), rgb_to_hsv(_resize(target, target_size)))
         fields = F.interpolate(fields, tuple(source.shape[-2:]), mode="bilinear")
         hue = self.generator.paint(source_hsv[:, :1], fields, condition)
+        hue = _as_far_as_there_is_hue(source_hsv[:, :1], hue, hue_presence(mean_chroma(rgb_to_hsv(target))))
         return hsv_to_rgb(torch.cat([hue, source_hsv[:, 1:]], dim=1))
 
     def _working_size(self, image: Tensor) -> tuple[int, int]:
@@ -78,6 +80,13 @@ def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]
         raise CheckpointError(f"{path} describes no model this version knows: {error}") from error
     checkpoint.load_module(path, model.generator, tensors)
     return model.eval(), metadata
+
+
+def _as_far_as_there_is_hue(source: Tensor, painted: Tensor, presence: Tensor) -> Tensor:
+    """Hues (B, 1, H, W) on the way, the shorter one around the circle, from the source's to the painted, by the share (B,)."""
+    share = presence.view(-1, 1, 1, 1)
+    way = wrap_hue(painted - source + 0.5) - 0.5
+    return torch.where(share == 1, painted, wrap_hue(source + share * way))
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..color import FULL_HUE, NO_HUE, hue_presence
 from ..kernels import Bins, MutualInformation, histogram_emd, mutual_information, soft_histogram
 from ..kernels.common.devices import full_precision
 from .arguments import at_least_float32, check_images
@@ -58,11 +59,14 @@ def _check_paired(output_hue: Tensor, source_hue: Tensor) -> None:
         raise ValueError(f"output_hue and source_hue must have one shape, got {shapes}")
 
 
-def _where_there_is_color(loss: Tensor, *votes: Tensor | None) -> Tensor:
-    """The loss (B, C), 0 where any of the votes (B, C, N) are none at all. A NaN is a vote: it must show in the loss."""
+def _where_there_is_color(loss: Tensor, faint: tuple[float, float] | None, *votes: Tensor | None) -> Tensor:
+    """The loss (B, C), 0 where any of the votes (B, C, N) are none at all, and fading out where their mean is `faint`. A NaN is a
+    vote: it must show in the loss."""
     for some in votes:
         if some is not None:
             loss = torch.where(some.detach().sum(-1) == 0, 0.0, loss)
+            if faint is not None:
+                loss = loss * hue_presence(some.mean(-1), faint)
     return loss
 
 
@@ -71,15 +75,24 @@ class CircularEMDLoss(nn.Module):
 
     ``bins``: a `Bins` or a number of circular bins. ``scale``: "rms", the distance of Eq. 12, sqrt(cost / K), or "raw",
     the paper's sum of squares (Eq. 13). ``circular`` False is for intensities on a line. ``backend`` of the histograms, as in
-    `soft_histogram`; None chooses by device.
+    `soft_histogram`; None chooses by device. ``faint``: mean votes of an image between which what it adds rises from 0 to its full
+    distance, for weights that are chromas: `huenet.color.NO_HUE` and `FULL_HUE`. None: only images without any vote add nothing.
     """
 
-    def __init__(self, bins: int | Bins = 256, scale: EmdScale = "rms", circular: bool = True, backend: str | None = None) -> None:
+    def __init__(
+        self,
+        bins: int | Bins = 256,
+        scale: EmdScale = "rms",
+        circular: bool = True,
+        backend: str | None = None,
+        *,
+        faint: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__()
         if scale not in ("rms", "raw"):
             raise ValueError(f"scale must be 'rms' or 'raw', got {scale!r}")
         self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular" if circular else "open")
-        self.scale, self.circular, self.backend = scale, circular, backend
+        self.scale, self.circular, self.backend, self.faint = scale, circular, backend, faint
 
     def forward(
         self,
@@ -105,7 +118,9 @@ class CircularEMDLoss(nn.Module):
                 raise ValueError(f"output and target must agree in batch, channels and bins, got histograms {shapes}")
             options = {"circular": self.circular, "squared": self.scale == "raw", "backend": self.backend}
             distance = histogram_emd(pixels, q, self.bins, weights=votes, **options)
-            return _where_there_is_color(distance, q, votes).mean()
+            distance = torch.where(q.detach().sum(-1) == 0, 0.0, distance)
+            of_target = None if target_hue is None else _optional_pixels("target_weights", target_weights, target_hue)
+            return _where_there_is_color(distance, self.faint, votes, of_target).mean()
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
@@ -118,15 +133,23 @@ class MutualInformationLoss(nn.Module):
     """How little the output tells about the source (Eq. 16-18, 27), whatever the colours.
 
     ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I, "normalized"
-    1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins`` and ``backend`` as for `CircularEMDLoss`.
+    1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins``, ``backend`` and ``faint`` as for
+    `CircularEMDLoss`.
     """
 
-    def __init__(self, bins: int | Bins = 256, form: MiForm = "relative", backend: str | None = None) -> None:
+    def __init__(
+        self,
+        bins: int | Bins = 256,
+        form: MiForm = "relative",
+        backend: str | None = None,
+        *,
+        faint: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__()
         if form not in _LOSS_OF_FORM:
             raise ValueError(f"form must be 'relative', 'conditional', 'information' or 'normalized', got {form!r}")
         self.bins = bins if isinstance(bins, Bins) else Bins(bins, boundary="circular")
-        self.form, self.backend = form, backend
+        self.form, self.backend, self.faint = form, backend, faint
 
     def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Hues (B, C, H, W), pixel by pixel of the same place, and the votes of those pixels -> scalar."""
@@ -135,7 +158,7 @@ class MutualInformationLoss(nn.Module):
             output, source = _pixels("output_hue", output_hue), _pixels("source_hue", source_hue)
             votes = _optional_pixels("weights", weights, output_hue)
             loss = _LOSS_OF_FORM[self.form](mutual_information(output, source, self.bins, weights=votes, backend=self.backend))
-            return _where_there_is_color(loss, votes).mean()
+            return _where_there_is_color(loss, self.faint, votes).mean()
 
 
 class AdversarialLoss(nn.Module):
@@ -187,7 +210,7 @@ class HueNetLoss(nn.Module):
     """The generator's complete loss, lambda EMD + gamma MI + adversarial (Eq. 25), with the paper's weights by default,
     and on request smoothness, which the paper does not have.
 
-    ``bins`` for EMD, ``mi_bins`` (None: the same) and ``backend`` as for `CircularEMDLoss`.
+    ``bins`` for EMD, ``mi_bins`` (None: the same), ``backend`` and ``faint`` as for `CircularEMDLoss`.
     """
 
     def __init__(
@@ -202,12 +225,13 @@ class HueNetLoss(nn.Module):
         emd_scale: EmdScale = "rms",
         mi_form: MiForm = "relative",
         backend: str | None = None,
+        faint: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
         self.emd_weight, self.mi_weight = emd_weight, mi_weight
         self.adversarial_weight, self.smoothness_weight = adversarial_weight, smoothness_weight
-        self.emd = CircularEMDLoss(bins, emd_scale, backend=backend)
-        self.mi = MutualInformationLoss(bins if mi_bins is None else mi_bins, mi_form, backend)
+        self.emd = CircularEMDLoss(bins, emd_scale, backend=backend, faint=faint)
+        self.mi = MutualInformationLoss(bins if mi_bins is None else mi_bins, mi_form, backend, faint=faint)
         self.adversarial = AdversarialLoss()
         self.smoothness = SmoothnessLoss()
 
@@ -215,13 +239,14 @@ class HueNetLoss(nn.Module):
     def from_config(cls, config: Any, backend: str | None = None) -> Self:
         """The loss that ``config`` describes by the attributes ``emd_weight``, ``mi_weight``, ``adversarial_weight``,
         ``smoothness_weight``, ``emd_scale``, ``mi_form``, numbers ``bins`` and ``mi_bins`` (or None), and ``bandwidth``, ``window``
-        and ``boundary`` as in `Bins`."""
+        and ``boundary`` as in `Bins`. Its weights are chromas, and images fade out as `huenet.color.hue_presence` says."""
         bins, mi_bins = (
             Bins(count, bandwidth=config.bandwidth, boundary=config.boundary, window=config.window)
             for count in (config.bins, config.mi_bins or config.bins)
         )
         weights = {f"{part}_weight": getattr(config, f"{part}_weight") for part in LossParts._fields[1:]}
-        return cls(bins, mi_bins=mi_bins, **weights, emd_scale=config.emd_scale, mi_form=config.mi_form, backend=backend)
+        options = {"emd_scale": config.emd_scale, "mi_form": config.mi_form, "faint": (NO_HUE, FULL_HUE)}
+        return cls(bins, mi_bins=mi_bins, **weights, **options, backend=backend)
 
     def forward(
         self,

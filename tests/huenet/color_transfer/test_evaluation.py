@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from huenet.color_transfer.baselines import match_hue
 from huenet.color_transfer.evaluation import METRICS, draw_pairs, evaluate
 from huenet.color_transfer.metrics import hue_emd, hue_mutual_information
+from huenet.data import Photos
 from huenet.data.garden import garden
 
 
@@ -89,3 +91,19 @@ def test_what_is_no_painter(photos) -> None:
         evaluate(lambda source, target: source * float("nan"), photos, pairs=4)
     with pytest.raises(ValueError, match="needs two photos, got 1"):
         evaluate(match_hue, photos.subset([0]))
+
+
+def test_pairs_without_hue_are_left_out_of_the_means() -> None:
+    """Reinhard of grey to grey differs from grey by rounding, whose hue is none."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (4, 3, 32, 32), generator=generator, dtype=torch.uint8)
+    images[2:] = images[2:, :1]
+    result = evaluate(lambda source, target: source, Photos(images, tuple("abcd")), 12)
+    grey = [row for row in result.pairs if {row["source"], row["target"]} & {"c", "d"}]
+    assert [row for row in result.pairs if row.get("without_hue")] == grey and len(grey) == 10
+    assert result.settings["pairs_without_hue"] == 10
+    assert "10 of them have a picture without hue" in result.as_markdown() and "of 2 pairs" in result.as_markdown()
+    coloured = [row["emd_target_output"] for row in result.pairs if not row.get("without_hue")]
+    assert result.means()["emd_target_output"] == pytest.approx(sum(coloured) / 2)
+    with pytest.raises(ValueError, match="all 2 pairs have a picture without hue"):
+        evaluate(lambda source, target: source, Photos(images[2:], ("c", "d")), 2)

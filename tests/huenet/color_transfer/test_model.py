@@ -108,3 +108,18 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
     save_generator(path, model)
     with pytest.raises(CheckpointError, match=r"bad.safetensors has weights that are not finite"):
         load_generator(path)
+
+
+def test_a_target_without_hue_leaves_the_sources() -> None:
+    """A cast of a step of eight bits is no colour; between one and four steps hues turn a part of their way."""
+    torch.manual_seed(0)
+    model = HueNet(ModelConfig(size=32, width=4)).eval()
+    source = torch.rand(1, 3, 32, 32)
+    red = torch.zeros(1, 3, 32, 32)
+    red[:, 0] = 1.0
+    cast = lambda steps: 0.5 + steps / 255 * red  # noqa: E731
+    hue = lambda steps: rgb_to_hsv(model(source, cast(steps)).double())[:, 0]  # noqa: E731
+    turned = lambda steps: ((hue(steps) - rgb_to_hsv(source.double())[:, 0] + 0.5) % 1 - 0.5).abs().max().item()  # noqa: E731
+    with torch.no_grad():
+        assert turned(0) < 1e-5 and turned(0.99) < 1e-5
+        assert turned(4) > 0.01 and turned(1.1) < turned(4) / 10

@@ -304,3 +304,21 @@ def test_masks_are_weights() -> None:
     parts = loss(output, target, source, output_weights=mask, target_weights=mask)
     expected = loss(output, target, source, output_weights=mask.double(), target_weights=mask.double())
     assert all(torch.equal(part, value) for part, value in zip(parts, expected))
+
+
+def test_images_fade_out_where_their_weights_are_faint() -> None:
+    """From a mean weight of 4/255 down to one of 1/255, so that nothing jumps where the hue of a picture is but rounding."""
+    output, target, source, weights = (_hues(2, 1, 8, 8, seed=seed) for seed in range(4))
+    loss = HueNetLoss.from_config(LossConfig(bins=16, adversarial_weight=0.0))
+    weights = weights / weights.mean((1, 2, 3), keepdim=True)
+
+    def parts(mean: float) -> torch.Tensor:
+        faint = weights * torch.tensor([1.0, mean / 255]).view(2, 1, 1, 1)
+        found = loss(output, target, source, output_weights=faint, target_weights=weights)
+        return torch.stack([found.emd, found.mi])
+
+    whole, alone = parts(4.0), parts(0.0)
+    torch.testing.assert_close(parts(100.0), whole)
+    torch.testing.assert_close(parts(2.5), (whole + alone) / 2)
+    torch.testing.assert_close(parts(1.0), alone)
+    assert (whole > alone).all()
