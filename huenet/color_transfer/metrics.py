@@ -72,6 +72,6 @@ def _bin(hue: Tensor, bins: int) -> Tensor:
 
 def _count(cell: Tensor, weights: Tensor, cells: int) -> Tensor:
     """Sum of `weights` (B, N) by `cell` (B, N): (B, cells)."""
-    offset = cells * torch.arange(len(cell))[:, None]
+    offset = cells * torch.arange(len(cell), device=cell.device)[:, None]
     counts = torch.bincount((cell + offset).flatten(), weights.flatten(), minlength=cells * len(cell))
     return counts.reshape(len(cell), cells)

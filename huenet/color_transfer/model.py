@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..color import hsv_to_rgb, hue_presence, mean_chroma, rgb_to_hsv, wrap_hue
+from ..networks import usual_defaults
 from ..training import checkpoint
 from ..training.checkpoint import CheckpointError
 from .config import ModelConfig
@@ -75,7 +76,9 @@ def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise CheckpointError(f"{path} has weights that are not finite")
     try:
-        model = HueNet(ModelConfig(**metadata["model"]))
+        config = ModelConfig(**metadata["model"])
+        with usual_defaults():
+            model = HueNet(config)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} describes no model this version knows: {error}") from error
     checkpoint.load_module(path, model.generator, tensors)

@@ -4,14 +4,29 @@ No convolution that a normalisation follows has a bias: the normalisation remove
 would be blown up by Adam.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["resize", "transposed"]
 WIDEST = 8
 """Deeper layers double the first one's channels up to so many times."""
+
+
+@contextlib.contextmanager
+def usual_defaults() -> Iterator[None]:
+    """Within, new tensors are float32 and on the CPU, whatever the program around has set for its own."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:

@@ -80,7 +80,7 @@ class Bins:
     @property
     def edges(self) -> Tensor:
         """The count + 1 bin edges, float64."""
-        return torch.linspace(self.low, self.high, self.count + 1, dtype=torch.float64)
+        return torch.linspace(self.low, self.high, self.count + 1, dtype=torch.float64, device="cpu")
 
     @property
     def centers(self) -> Tensor:

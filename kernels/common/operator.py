@@ -86,7 +86,7 @@ class Operator:
         if Operator.rehearsing and self._fused is not None:
             return self._rehearse(tensors, settings)
         plain_autograd_only(*(tensor for tensor in tensors if tensor is not None))
-        encoded = (value.spec if hasattr(value, "spec") else value for value in settings)
+        encoded = (value.spec if hasattr(kind, "from_spec") else value for kind, value in zip(self._settings.values(), settings))
         return self.op(*tensors, *encoded, backend or "")[0]
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:

@@ -70,6 +70,6 @@ def _points(features: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
 def _positive(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < math.inf:  # which may also be asked of a number that torch.compile keeps symbolic
         raise ValueError(f"{name} must be positive and finite, got {value}")
     return float(value)
