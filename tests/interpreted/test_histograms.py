@@ -76,6 +76,15 @@ def test_ranges_and_bandwidths(low, high, bandwidth, boundary):
     check(joint(bins), [x, y])
 
 
+@pytest.mark.parametrize("low, high", [(1000.1, 1001.1), (-1024.0, 3071.0), (273.15, 310.65)])
+def test_ranges_far_from_zero(low, high):
+    """Temperatures, Hounsfield units: what is subtracted from a coordinate must be a float32."""
+    bins = Bins(256, low, high)
+    x, y = ((low + (high - low) * clustered(12, seed=seed)).float() for seed in range(2))
+    check(soft(bins), [x])
+    check(joint(bins), [x, y])
+
+
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 def test_windows_wider_than_the_range(boundary):
     x, y, w = clustered(20).float(), clustered(20, seed=1).float(), votes(20).float()

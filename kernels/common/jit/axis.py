@@ -34,7 +34,8 @@ class Axis(NamedTuple):
     #: tiles within the range, and in all
     TILES: int
     SLOTS: int
-    #: t = x * (SCALE + SCALE_LOW) + OFFSET + OFFSET_LOW
+    #: t = (x - ORIGIN) * (SCALE + SCALE_LOW) + OFFSET + OFFSET_LOW; ORIGIN is 0 unless the range is far from it
+    ORIGIN: float
     SCALE: float
     SCALE_LOW: float
     OFFSET: float
@@ -94,7 +95,10 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     factor = 2 * math.sinh(0.5 / width) if separable else 1.0
     rounded = torch.tensor(factor, dtype=dtype, device="cpu").item()
     tiles = triton.cdiv(bins.count, TILE)
-    scale, offset, rate = bins.scale, -bins.low * bins.scale, math.log2(math.e) / width
+    # far from zero, samples have few digits for where they lie in the range, and all of them count
+    far = min(abs(bins.low), abs(bins.high)) > bins.high - bins.low
+    origin = torch.tensor(bins.low if far else 0.0, dtype=dtype, device="cpu").item()
+    scale, offset, rate = bins.scale, (origin - bins.low) * bins.scale, math.log2(math.e) / width
     coarse_rate = upper_part(rate) if dtype == torch.float32 else rate
     coarse_offset = round(offset * 256) / 256  # a tile's centre can be subtracted from it without rounding
     return Axis(
@@ -104,6 +108,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         RADIUS=radius,
         TILES=tiles,
         SLOTS=tiles + (2 if bins.boundary == "reflect" else 0),
+        ORIGIN=origin,
         SCALE=upper_part(scale),
         SCALE_LOW=scale - upper_part(scale),
         OFFSET=coarse_offset,
@@ -143,11 +148,18 @@ def upper_half(x):
 @triton.jit
 def coordinate(x, base, A: tl.constexpr):
     """t - base in bins, rounded and what rounding left of it: products of 12-bit numbers are exact, and sums keep their errors."""
+    if A.ORIGIN != 0:  # exact near the range, and beyond it what rounding takes is kept
+        from_origin = x - A.ORIGIN
+        subtracted = from_origin - x
+        rest = (x - (from_origin - subtracted)) + (-A.ORIGIN - subtracted)
+        x = from_origin
     upper = upper_half(x)
     product, shift = upper * A.SCALE, A.OFFSET - base
     total = product + shift
     added = total - product
     low = (x - upper) * A.SCALE + (x * A.SCALE_LOW + A.OFFSET_LOW)
     low += (product - (total - added)) + (shift - added)
+    if A.ORIGIN != 0:
+        low += rest * A.SCALE
     t = total + low
     return t, (total - t) + low

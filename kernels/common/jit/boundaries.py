@@ -33,8 +33,8 @@ def within_reach(x, A: tl.constexpr):
     """Samples beyond the reach of any bin, infinite ones among them, brought to where they still respond in none; NaN stays."""
     if A.BOUNDARY != "circular":
         scale: tl.constexpr = A.SCALE + A.SCALE_LOW
-        lowest: tl.constexpr = (-2 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale
-        highest: tl.constexpr = (3 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale
+        lowest: tl.constexpr = (-2 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale + A.ORIGIN
+        highest: tl.constexpr = (3 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale + A.ORIGIN
         x = tl.where(x < lowest, lowest, tl.where(x > highest, highest, x))
     return x
 
