@@ -78,9 +78,9 @@ def hue_presence(mean_chroma: Tensor, faint: tuple[float, float] = (NO_HUE, FULL
     return ((mean_chroma.detach() - none) / (full - none)).clamp(0.0, 1.0)
 
 
-def mean_chroma(hsv: Tensor) -> Tensor:
-    """Mean of `color_weights` over a picture, (..., 3, H, W) -> (...,)."""
-    return color_weights(hsv).mean((-3, -2, -1))
+def mean_chroma(rgb: Tensor) -> Tensor:
+    """Mean over a picture of max - min of RGB, which `color_weights` are, (..., 3, H, W) -> (...,)."""
+    return (rgb.amax(-3) - rgb.amin(-3)).mean((-2, -1))
 
 
 def wrap_hue(hue: Tensor) -> Tensor:

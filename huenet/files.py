@@ -51,7 +51,7 @@ def claimed(folder: Path) -> Iterator[None]:
     except Timeout:
         by = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         raise ValueError(f"{folder} is being written by {by}: wait for it, or choose another --out") from None
-    except NotImplementedError:
+    except NotImplementedError:  # what filelock raises where the file system has no locks, as some network drives
         warnings.warn(f"{folder} is on a file system without locks: see that nothing else writes there", stacklevel=2)
         yield
         return

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ..color import hue_presence, mean_chroma, rgb_to_hsv
+from ..color import hue_presence, mean_chroma
 from ..data import Photos
 from ..files import replacing
 from .baselines import match_hue, reinhard
@@ -149,7 +149,7 @@ def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[i
         {"source": photos.names[i], "target": photos.names[j], "emd_target_source": distance, "mi_source_target": information}
         for (i, j), distance, information in between
     ]
-    has_hue = (hue_presence(mean_chroma(rgb_to_hsv(source))) > 0) & (hue_presence(mean_chroma(rgb_to_hsv(target))) > 0)
+    has_hue = (hue_presence(mean_chroma(source)) > 0) & (hue_presence(mean_chroma(target)) > 0)
     for row, has in zip(rows, has_hue.tolist()):
         row |= {} if has else {"without_hue": True}
     for method, paint in methods.items():

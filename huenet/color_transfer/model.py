@@ -50,7 +50,7 @@ class HueNet(nn.Module):
         fields, condition = self.generator.predict(rgb_to_hsv(_resize(source, size)), rgb_to_hsv(_resize(target, target_size)))
         fields = F.interpolate(fields, tuple(source.shape[-2:]), mode="bilinear")
         hue = self.generator.paint(source_hsv[:, :1], fields, condition)
-        hue = _as_far_as_there_is_hue(source_hsv[:, :1], hue, hue_presence(mean_chroma(rgb_to_hsv(target))))
+        hue = _as_far_as_there_is_hue(source_hsv[:, :1], hue, hue_presence(mean_chroma(target)))
         return hsv_to_rgb(torch.cat([hue, source_hsv[:, 1:]], dim=1))
 
     def _working_size(self, image: Tensor) -> tuple[int, int]:

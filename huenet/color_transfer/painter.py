@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ..color import hue_presence, mean_chroma, rgb_to_hsv
+from ..color import hue_presence, mean_chroma
 from ..data import find_images, image_to_tensor, load_image
 from ..data.picture import Picture, save
 from ..files import identity
@@ -50,7 +50,7 @@ class Painter:
         picture = _to_picture(source)
         pixels = _to_batch("source", source) if picture is None else _from_bytes(picture.rgb)
         colors = _to_batch("target", target)
-        if not hue_presence(mean_chroma(rgb_to_hsv(colors))).all():
+        if not hue_presence(mean_chroma(colors)).all():
             warnings.warn("a target has no hue to paint with: its source keeps its own", stacklevel=2)
         painted = self.model(pixels.to(self.device, torch.float32), colors.to(self.device, torch.float32))
         if picture is None:

@@ -42,6 +42,8 @@ def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
 def _is_image(path: Path) -> bool:
     if Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN:
         return True
+    if not path.is_file():  # opening a pipe would wait for whoever writes to it
+        return False
     try:
         with Image.open(path):
             return True

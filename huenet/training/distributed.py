@@ -89,6 +89,7 @@ def find_device(name: str) -> torch.device:
         if device.type == "cuda" and device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.empty(0, device=device).cpu()  # there, and with data, unlike torch's "meta"
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # no such device; a torch built without it; no data there
+    # what torch raises where it knows no such device, was built without it, and for "meta", which has no data to copy
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name} is not available: {str(error).splitlines()[0].split('. ')[0]}") from error
     return device

@@ -34,6 +34,7 @@ def check_float64(like: Tensor) -> None:
 def _no_float64(device: torch.device) -> str | None:
     try:
         torch.empty(0, dtype=torch.float64, device=device)
-    except (RuntimeError, TypeError, NotImplementedError) as error:  # MPS raises a TypeError
+    # what torch raises for a dtype that a device lacks differs: TypeError on MPS, NotImplementedError where nothing is registered
+    except (RuntimeError, TypeError, NotImplementedError) as error:
         return str(error).splitlines()[0]
     return None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from huenet.color import color_weights, encode_hue, hsv_to_rgb, rgb_to_hsv, turns_of, unit_vector, wrap_hue
+from huenet.color import color_weights, encode_hue, hsv_to_rgb, mean_chroma, rgb_to_hsv, turns_of, unit_vector, wrap_hue
 
 DTYPES = [torch.float32, torch.float64]
 # A sextant is a quotient of differences of numbers up to 1: a few roundings, divided by the chroma (>= 1/15).
@@ -182,3 +182,8 @@ def test_a_nan_is_no_grey(channel):
     assert color_weights(hsv)[0, 0, 1].isnan()
     vector = torch.tensor([0.0, 0.0]).index_fill(0, torch.tensor([min(channel, 1)]), torch.nan).view(1, 2, 1, 1)
     assert turns_of(vector).isnan()
+
+
+def test_mean_chroma_is_that_of_the_weights():
+    rgb = torch.rand(2, 3, 5, 7, dtype=torch.float64)
+    torch.testing.assert_close(mean_chroma(rgb), color_weights(rgb_to_hsv(rgb)).mean((-3, -2, -1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 from pathlib import Path
@@ -44,6 +45,14 @@ def test_unreadable_files_are_reported_and_skipped(tmp_path: Path) -> None:
         photos = load_folder(tmp_path, size=16)
     assert photos.names == ("good.png", "other.png")
     assert len(reports) == 4 and all(any(name in str(report.message) for report in reports) for name in names)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX's")
+def test_a_pipe_is_left_out_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    save(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match=r"1 file that Pillow does not read \(pipe\)"):
+        assert [path.name for path in find_images(tmp_path)] == ["a.png"]
 
 
 def test_whatever_pillow_reads_is_read(tmp_path: Path) -> None:
