@@ -51,7 +51,8 @@ class Painter:
         pixels = _to_batch("source", source) if picture is None else _from_bytes(picture.rgb)
         colors = _to_batch("target", target)
         if not hue_presence(mean_chroma(colors)).all():
-            warnings.warn("a target has no hue to paint with: its source keeps its own", stacklevel=2)
+            # from here, not from the caller: between the two is torch's own wrapper for no_grad
+            warnings.warn("a target has no hue to paint with: its source keeps its own", stacklevel=1)
         painted = self.model(pixels.to(self.device, torch.float32), colors.to(self.device, torch.float32))
         if picture is None:
             return painted.reshape(source.shape).to(source)

@@ -112,3 +112,12 @@ def test_transparency_and_camera_data_are_kept(transfer, folder: Path, tmp_path:
     assert transfer(tmp_path / "in.png", next(folder.iterdir()), "--out", tmp_path / "out.png") == 0
     with Image.open(tmp_path / "out.png") as out:
         assert np.array_equal(np.array(out)[..., 3], rgba[..., 3]) and out.getexif()[Base.Copyright] == "somebody"
+
+
+def test_a_target_without_hue_is_told_in_one_line(transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    Image.new("RGB", (30, 20), "grey").save(tmp_path / "grey.png")
+    source = next(folder.iterdir())
+    assert transfer(source, tmp_path / "grey.png", "--out", tmp_path / "out.png") == 0
+    assert capsys.readouterr().err == "huenet: warning: a target has no hue to paint with: its source keeps its own\n"
+    before, after = (np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (source, tmp_path / "out.png"))
+    assert np.abs(after - before).max() <= 1  # a hue in float32, and back to eight bits
