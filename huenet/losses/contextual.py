@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from ..kernels import contextual_similarity
 from ..kernels.common.devices import full_precision
-from ..kernels.contextual_similarity import check_options
+from ..kernels.contextual_similarity import check_options, of_metric
 from ..kernels.contextual_similarity.reference import directions
 from .arguments import check_images
 
@@ -86,20 +86,21 @@ class ContextualLoss(nn.Module):
                 raise ValueError(f"features must give maps (B, C, h, w), got {tuple(found.shape)} for the {name}")
         with full_precision(output):
             x, y = _points(output), _points(target)
-            distance = self.distance
             if self.spatial_weight:
-                x, y, distance = self._with_positions(x, y, output.shape[-2:], target.shape[-2:])
-            return -contextual_similarity(x, y, distance=distance, center=self.center, **self.options).log().mean()
+                similarity = of_metric(*self._with_positions(x, y, output.shape[-2:], target.shape[-2:]), **self.options)
+            else:
+                similarity = contextual_similarity(x, y, distance=self.distance, center=self.center, **self.options)
+            return -similarity.log().mean()
 
     def _with_positions(
         self, x: Tensor, y: Tensor, size: Sequence[int], target_size: Sequence[int]
-    ) -> tuple[Tensor, Tensor, Literal["l1", "l2"]]:
-        """Points whose distance is that of the features plus that of the positions, and its name."""
+    ) -> tuple[Tensor, Tensor, Literal["l1", "l2", "product"]]:
+        """Points whose distance is that of the features plus that of the positions, and its metric."""
         scale = self.spatial_weight if self.distance == "l1" else self.spatial_weight**0.5
         if self.distance == "cosine":  # (1 - cos) / 2 is the squared distance of vectors of length 1/2
             x, y = (unit / 2 for unit in directions(x, y, self.center))
         x, y = (torch.cat([z, scale * _positions(z, s)], -1) for z, s in ((x, size), (y, target_size)))
-        return x, y, "l1" if self.distance == "l1" else "l2"
+        return x, y, "product" if self.distance == "cosine" else self.distance
 
     def _weights(self, names: list[str]) -> dict[str, float]:
         if self.weights is None:

@@ -1,5 +1,9 @@
 """Checks and conversions of the arguments that the public functions share. Every message names the argument."""
 
+import math
+import numbers
+import sys
+
 import torch
 from torch import Tensor
 
@@ -13,6 +17,28 @@ def plain_autograd_only(*tensors: Tensor) -> None:
         raise RuntimeError(f"torch.func transforms are not supported by huenet.kernels; {remedy}. Leading dimensions are batches.")
     if any(torch.autograd.forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors):
         raise RuntimeError(f"forward-mode derivatives are not supported by huenet.kernels; {remedy}")
+
+
+def number(name: str, value: float) -> float:
+    """A finite float. TypeError for what is no real number, ValueError for NaN and infinity.
+
+    What `torch.compile` traces as a symbol becomes its value, on which the compiled code then depends: settings are strings where
+    operators are registered, and checks need numbers.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    value = float.fromhex(float(value).hex())
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+    return value
+
+
+def integer(name: str, value: int) -> int:
+    """An int, as `number`. TypeError for what is no integer."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    size = min(abs(value), sys.maxsize)  # of a range, whose length is a number also where `value` is a symbol
+    return len(range(size)) * (1 if value > 0 else -1)
 
 
 def samples(name: str, x: Tensor) -> Tensor:
@@ -60,8 +86,8 @@ def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[
 
 
 def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
-    """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero. A boolean
-    mask is weights of 0 and 1."""
+    """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero, all NaN
+    where one is not finite. A boolean mask is weights of 0 and 1."""
     if weights is None:
         return None
     if isinstance(weights, Tensor) and weights.dtype == torch.bool:
@@ -79,6 +105,7 @@ def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
         raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
     weights = weights.double()  # the sum of large or tiny weights must neither overflow nor vanish
     total = weights.sum(-1, keepdim=True)
+    total = torch.where(total.isfinite(), total, torch.nan)  # else one infinite weight would leave the others 0
     voted = total != 0
     return torch.where(voted, weights / torch.where(voted, total, 1), 0).to(x.dtype)
 
@@ -98,12 +125,3 @@ def rows(x: Tensor | None) -> Tensor | None:
     if x is None:
         return None
     return x.reshape(-1, x.shape[-1]) if x.shape[-1] else x.reshape(x.shape[:-1].numel(), 0)
-
-
-def spread_nan(histogram: Tensor, *samples: Tensor | None) -> Tensor:
-    """NaN in the whole histogram of every row that has a NaN sample, as the dense formula gives it; in place."""
-    for values in samples:
-        if values is not None:
-            bad = values.isnan().any(-1)
-            histogram.masked_fill_(bad.view(-1, *[1] * (histogram.dim() - 1)), torch.nan)
-    return histogram

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .arguments import integer, number
 from .boundaries import BOUNDARIES
 from .windows import WINDOWS
 
@@ -50,17 +51,11 @@ class Bins:
     spec: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.count, bool) or not isinstance(self.count, numbers.Integral):
-            raise TypeError(f"bins.count must be an integer, got {self.count!r}")
+        object.__setattr__(self, "count", integer("bins.count", self.count))
         if not 1 <= self.count < 2**31:
             raise ValueError(f"bins.count must be at least 1 and below 2^31, got {self.count}")
         for name in ("low", "high") + (("bandwidth",) if self.bandwidth is not None else ()):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real):
-                raise TypeError(f"bins.{name} must be a real number, got {value!r}")
-            if not math.isfinite(value):
-                raise ValueError(f"bins.{name} must be finite, got {value}")
-            object.__setattr__(self, name, float(value))
+            object.__setattr__(self, name, number(f"bins.{name}", getattr(self, name)))
         if not 1e-30 < self.high - self.low < 1e30:
             raise ValueError(f"bins.low must be below bins.high, by 1e-30 to 1e30, got low={self.low}, high={self.high}")
         if self.bandwidth is not None and not 1e-30 < self.bandwidth < 1e30:
@@ -68,7 +63,8 @@ class Bins:
         for name, allowed in (("boundary", BOUNDARIES), ("window", WINDOWS)):
             if getattr(self, name) not in tuple(allowed):
                 raise ValueError(f"bins.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        values = int(self.count), self.low, self.high, self.effective_bandwidth, self.boundary, self.window
+        width = number("bins.bandwidth", self.effective_bandwidth)
+        values = self.count, self.low, self.high, width, self.boundary, self.window
         object.__setattr__(self, "spec", ",".join(map(str, values)))
 
     @property
@@ -129,8 +125,7 @@ def as_bins(bins: int | Bins, name: str = "bins") -> Bins:
         raise TypeError(f"{name} must be an int or huenet.kernels.Bins, got {type(bins).__name__}")
     if bins < 1:
         raise ValueError(f"{name} must be at least 1, got {bins}")
-    # torch.compile may trace an int as a symbol; the length of a range is a number again
-    return Bins(count=len(range(int(bins))))
+    return Bins(count=bins)
 
 
 def as_bins_pair(bins: int | Bins, bins_y: int | Bins | None) -> tuple[Bins, Bins]:

@@ -153,10 +153,12 @@ class Operator:
         result, kept = output
         named = {**dict(zip(self._tensors, tensors)), "result": result}
         ctx.mark_non_differentiable(*kept)
-        ctx.save_for_backward(*(named[name] for name in self._saves), *kept)
+        ctx.save_for_backward(result, *(named[name] for name in self._saves), *kept)
 
     def _differentiate(self, ctx: Any, grad: Tensor, _kept: Any) -> tuple[Tensor | None, ...]:
-        saved, kept = ctx.saved_tensors[: len(self._saves)], list(ctx.saved_tensors[len(self._saves) :])
+        result, *tensors = ctx.saved_tensors
+        saved, kept = tensors[: len(self._saves)], tensors[len(self._saves) :]
+        grad = torch.add(grad, result, alpha=0)  # NaN where the result is not finite: see nonfinite.py
         needs = list(ctx.needs_input_grad[: len(self._tensors)])
         grads = self.op_backward(grad, *saved, kept, *ctx.plain, needs)
         return *(grad if need else None for grad, need in zip(grads, needs)), *[None] * len(ctx.plain)

@@ -93,9 +93,8 @@ class Tiling:
 
     def unfold(self, gradient: Tensor, dim: int) -> Tensor:
         """The transpose of `fold`: every extended bin's share of a gradient with respect to the real ones."""
-        shape = list(gradient.shape)
-        shape[dim] = 1
-        return torch.cat([gradient, gradient.new_zeros(shape)], dim).index_select(dim, self._real_bins(gradient.device))
+        lost = gradient.narrow(dim, 0, 1) * 0  # NaN where the row's gradient is
+        return torch.cat([gradient, lost], dim).index_select(dim, self._real_bins(gradient.device))
 
     def _real_bins(self, device: torch.device) -> Tensor:
         """The real bin of each extended one; bins.count where its content is lost."""

@@ -5,7 +5,7 @@ to zero, which all algorithms rely on: a mirrored sample responds as the mirrore
 
 A window has two forms of its response and of its derivative to u: on tensors, and for kernels. The latter are plain functions that
 `jit/axis.py` compiles, so that this file needs no Triton: in them `tl` is triton.language, W the bandwidth and CONSTANT what
-`constant` gives, both known at compile time; they call nothing but `tl`.
+`constant` gives, both known at compile time; they call nothing but `tl` and jit/special.py.
 """
 
 import math
@@ -18,6 +18,8 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     import triton.language as tl
+
+    from .jit.special import scaled_erfc
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,11 @@ def gaussian_derivative(u: Tensor, bandwidth: float) -> Tensor:
 
 def _kernel_gaussian(u, W, CONSTANT):
     scale: tl.constexpr = 0.7071067811865476 / W
-    return 0.5 * (tl.erf(scale * (u + 0.5)) - tl.erf(scale * (u - 0.5)))
+    low, high = scale * (tl.abs(u) - 0.5), scale * (tl.abs(u) + 0.5)
+    # in the tails two values near 1 would leave nothing of their difference
+    outer, inner = tl.maximum(high, 0.5), tl.maximum(low, 0.5)
+    tail = tl.exp(-inner * inner) * (scaled_erfc(inner) - tl.exp((inner - outer) * (inner + outer)) * scaled_erfc(outer))
+    return 0.5 * tl.where(low >= 0.5, tail, tl.erf(high) - tl.erf(low))
 
 
 def _kernel_gaussian_derivative(u, W, CONSTANT):

@@ -65,10 +65,17 @@ def contextual_similarity(
     with full_precision(x):
         if backend == "reference":
             return reference.forward(x, y, bandwidth, eps, distance, center, reduce)
-        batch = x.shape[:-2]
-        x, y, metric = _comparable(x, y, distance, center)
-        x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
-        return OPERATOR(x, y, float(bandwidth), float(eps), metric, reduce, backend=backend).view(batch)
+        return of_metric(*_comparable(x, y, distance, center), bandwidth, eps, reduce, backend)
+
+
+def of_metric(x: Tensor, y: Tensor, metric: str, bandwidth: float, eps: float, reduce: str, backend: str | None) -> Tensor:
+    """Similarity of points (..., N, C) and (..., M, C) as they are, of one batch and dtype. `metric` is "l1", "l2", or "product":
+    "l2" by a matrix product, which is sooner done, and right for points that are near the origin beside their distances."""
+    if backend == "reference":
+        return reference.forward(x, y, bandwidth, eps, "l2" if metric == "product" else metric, "none", reduce)
+    batch = x.shape[:-2]
+    x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
+    return OPERATOR(x, y, float(bandwidth), float(eps), metric, reduce, backend=backend).view(batch)
 
 
 def check_options(bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> None:
@@ -86,16 +93,13 @@ def check_options(bandwidth: float, eps: float, distance: str, center: str, redu
 
 
 def _comparable(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tensor, Tensor, str]:
-    """Points and the metric, "l2" or "l1", whose distances of them are those asked for of x and y."""
+    """Points, and the metric in which their distances are those asked for of x and y."""
     x, y = x.contiguous(), y.contiguous()  # else sums over them would be rounded by their strides
     if distance == "cosine":
         if center != "none":
             mean = reference.mean_of(y, center)
             x, y = reference.from_mean(x, mean), reference.from_mean(y, mean)
-        return half_directions(x), half_directions(y), "l2"
-    if distance == "l2":  # does not depend on the origin, but the rounding of |x|^2 + |y|^2 - 2 xy does
-        origin = y.detach().mean(-2, keepdim=True)
-        x, y = x - origin, y - origin
+        return half_directions(x), half_directions(y), "product"
     return x, y, distance
 
 

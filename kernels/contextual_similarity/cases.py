@@ -14,7 +14,7 @@ CASES = Cases(
         for distance in ("cosine", "l2", "l1")
         for reduce in ("target", "source")
     },
-    compiled={"l2": {"distance": "l2"}, "l1": {"distance": "l1"}},
+    compiled={"cosine": {}, "l2": {"distance": "l2"}, "l1": {"distance": "l1"}},
     size=4096,
     rows=1,
     small=33,

@@ -19,7 +19,7 @@ from .portable import finite, spoilt
 #: points that a program owns, channels of a product, and channels of a gradient that a program owns
 BN, BC, WIDTH = 64, 16, 64
 #: by metric: warps of a program, and points that a gradient takes at a time; the most for which nothing spills
-WARPS, BO = {"l2": 4, "l1": 8}, {"l2": 32, "l1": 16}
+WARPS, BO = {"product": 4, "l2": 8, "l1": 8}, {"product": 32, "l2": 16, "l1": 16}
 #: gradients of WIDTH channels at a time make every distance C / WIDTH times
 MOST_CHANNELS = 1024
 
@@ -35,12 +35,12 @@ def _distances(
     x_ptr, y_ptr, x_squares_ptr, y_squares_ptr, o_n, o_m, N, M, C, METRIC: tl.constexpr, BC: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Distances of rows i and columns j of a sample; points are (N, C) and (M, C), for "l1" (C, N) and (C, M). Indices beyond the
-    last point repeat it, which needs no masks and changes no minimum or maximum."""
+    """Distances of rows i and columns j of a sample; points are (C, N) and (C, M), for "product" (N, C) and (M, C). Indices beyond
+    the last point repeat it, which needs no masks and changes no minimum or maximum."""
     o_n = tl.minimum(o_n, N - 1)
     o_m = tl.minimum(o_m, M - 1)
     tile = tl.zeros([o_n.shape[0], o_m.shape[0]], ACC)
-    if METRIC == "l2":
+    if METRIC == "product":
         for start in range(0, C, BC):
             o_c = start + tl.arange(0, BC)
             a = tl.load(x_ptr + o_n[:, None] * C + o_c[None, :])
@@ -50,16 +50,17 @@ def _distances(
         tile = tl.maximum(tile, 0)
     else:
         for channel in range(C):
-            tile += tl.abs(tl.load(x_ptr + channel * N + o_n)[:, None] - tl.load(y_ptr + channel * M + o_m)[None, :])
+            difference = tl.load(x_ptr + channel * N + o_n)[:, None] - tl.load(y_ptr + channel * M + o_m)[None, :]
+            tile += difference * difference if METRIC == "l2" else tl.abs(difference)
     return tile
 
 
 @triton.jit
 def _rows_kernel(
-    x_ptr,  # (B, N, C), for "l1" (B, C, N)
-    y_ptr,  # (B, M, C), for "l1" (B, C, M)
-    x_squares_ptr,  # (B, N) for "l2"
-    y_squares_ptr,  # (B, M) for "l2"
+    x_ptr,  # (B, C, N), for "product" (B, N, C)
+    y_ptr,  # (B, C, M), for "product" (B, M, C)
+    x_squares_ptr,  # (B, N) for "product"
+    y_squares_ptr,  # (B, M) for "product"
     nearest_ptr,  # (B, N) int32
     minimum_ptr,  # (B, N)
     inverse_ptr,  # (B, N): 1 / s
@@ -177,11 +178,11 @@ def _gradient_kernel(
     of_p_ptr,  # (B, N): factor of p
     of_q_ptr,  # (B, N): factor of q
     at_nearest_ptr,  # (B, N): dL/dd at the nearest column
-    grad_ptr,  # (B, N, C) of x, (B, M, C) of y; for "l1" (B, C, N), (B, C, M), zeros
+    grad_ptr,  # (B, C, N) of x, (B, C, M) of y, zeros; for "product" (B, N, C), (B, M, C)
     N, M, C, OF_X: tl.constexpr, MATCHED: tl.constexpr, METRIC: tl.constexpr, BN: tl.constexpr, BO: tl.constexpr,
     BC: tl.constexpr, WIDTH: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    parts = tl.cdiv(C, WIDTH) if METRIC == "l2" else 1
+    parts = tl.cdiv(C, WIDTH) if METRIC == "product" else 1
     OWN = N if OF_X else M
     OTHER = M if OF_X else N
     i_b, i_n = image_and_part(tl.cdiv(OWN, BN) * parts)
@@ -211,7 +212,7 @@ def _gradient_kernel(
                 slope = tl.trans(slope)
             slope = tl.where((o_other < OTHER)[None, :], slope, 0)
             o_other = tl.minimum(o_other, OTHER - 1)
-            if METRIC == "l2":
+            if METRIC == "product":
                 points = tl.load(other_ptr + o_other[:, None] * C + o_c[None, :], mask=(o_c < C)[None, :], other=0.0)
                 products = tl.dot(slope, points, acc=products, input_precision=PRECISION, out_dtype=ACC)
                 sums += tl.sum(slope, axis=1)
@@ -219,12 +220,16 @@ def _gradient_kernel(
                 for channel in range(C):
                     a = tl.load(own_ptr + channel * OWN + o_own, mask=o_own < OWN, other=0.0)
                     b = tl.load(other_ptr + channel * OTHER + o_other)
-                    signed = tl.where(a[:, None] > b[None, :], slope, tl.where(a[:, None] < b[None, :], -slope, 0))
+                    difference = a[:, None] - b[None, :]
+                    if METRIC == "l2":
+                        signed = 2 * slope * difference
+                    else:
+                        signed = tl.where(difference > 0, slope, tl.where(difference < 0, -slope, 0))
                     place = grad_ptr + channel * OWN + o_own
                     total = tl.load(place, mask=o_own < OWN, other=0.0) + tl.sum(signed, axis=1)
                     tl.store(place, total, mask=o_own < OWN)
                 tl.debug_barrier()  # every thread of the program has stored before any loads again
-    if METRIC == "l2":
+    if METRIC == "product":
         at = o_own[:, None] * C + o_c[None, :]
         inside = (o_own < OWN)[:, None] & (o_c < C)[None, :]
         tl.store(grad_ptr + at, 2 * (tl.load(own_ptr + at, mask=inside, other=0.0) * sums[:, None] - products), mask=inside)
@@ -282,14 +287,14 @@ def backward(
         if not needs[0 if of_x else 1]:
             grads.append(x.new_empty(0))
             continue
-        slope = torch.empty_like(z) if metric == "l2" else torch.zeros_like(z)
-        parts = triton.cdiv(z.shape[-1], width) if metric == "l2" else 1
+        slope = torch.empty_like(z) if metric == "product" else torch.zeros_like(z)
+        parts = triton.cdiv(z.shape[-1], width) if metric == "product" else 1
         launch(
             _gradient_kernel, batch * triton.cdiv(n if of_x else m, BN) * parts, *points, winner, strength, nearest, *rows[:3],
             *factors, slope, *sizes, OF_X=of_x, MATCHED=reduce == "target", BO=BO[metric], WIDTH=width, **constants,
             work=_work(batch * n * m * sizes[2] * parts),
         )  # fmt: skip
-        grads.append((slope[..., :channels] if metric == "l2" else slope.mT).contiguous())
+        grads.append((slope[..., :channels] if metric == "product" else slope.mT).contiguous())
     return spoilt(tuple(grads), x, y)
 
 
@@ -325,7 +330,7 @@ def _work(total: int) -> Work:
 
 def _laid_out(x: Tensor, y: Tensor, metric: str) -> tuple[list[Tensor], tuple[int, int, int], dict[str, object]]:
     """Points as the kernels read them and their squares, N, M and channels, and the constants that all sweeps share."""
-    if metric == "l2":
+    if metric == "product":
         pad = 0, _padded(x.shape[-1]) - x.shape[-1]
         x, y = (torch.nn.functional.pad(z, pad).contiguous() for z in (x, y))
         points, channels = [x, y, x.square().sum(-1), y.square().sum(-1)], x.shape[-1]

@@ -14,6 +14,7 @@ from ..common.devices import budget
 CPU_BLOCK, DEVICE_BLOCK = 2**18, 2**24
 #: rows of a block at least, else its products are slow
 _FEWEST_ROWS = 32
+_ORDERS = {"l1": 1.0, "l2": 2.0}
 
 
 def _row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
@@ -34,11 +35,13 @@ class _Block:
     """Rows (b, r, C) against all columns (b, M, C): `excess` t, `affinity` p (b, r, M), and `floor` m + eps (b, r, 1)."""
 
     def __init__(self, x: Tensor, y: Tensor, y_squares: Tensor, bandwidth: float, eps: float, metric: str) -> None:
-        if metric == "l1":
-            distance = torch.cdist(x, y, p=1.0)
-        else:
+        if metric == "product":
             distance = torch.baddbmm(y_squares.unsqueeze(-2), x, y.mT, alpha=-2)
             distance.add_(_squares(x).unsqueeze(-1)).clamp_min_(0)
+        else:
+            distance = _norms(x, y, metric)
+            if metric == "l2":
+                distance.square_()
         minimum = distance.amin(-1, keepdim=True)
         self.floor = minimum + eps
         self.excess = distance.sub_(minimum)
@@ -87,18 +90,18 @@ def backward(
         block = _Block(some, all_y, y_squares[samples], bandwidth, eps, metric)
         matches = _matches(winner[samples], rows) if target else None
         slope = _distance_gradient(block, share[samples].view(-1, 1, 1) / (bandwidth * block.floor), matches)
-        if metric == "l1":
+        if metric != "product":
             if needs[0]:
-                grad_x[samples, rows] = _l1_gradient(slope, some, all_y)
+                grad_x[samples, rows] = _gradient(slope, some, all_y, metric)
             if needs[1]:
-                grad_y[samples] += _l1_gradient(slope.mT, all_y, some)
+                grad_y[samples] += _gradient(slope.mT, all_y, some, metric)
             continue
         if needs[0]:
             grad_x[samples, rows] = torch.baddbmm(some * slope.sum(-1, keepdim=True), slope, all_y, beta=2, alpha=-2)
         if needs[1]:
             column_sums[samples] += slope.sum(-2)
             grad_y[samples].baddbmm_(slope.mT, some, alpha=-2)
-    if needs[1] and metric == "l2":
+    if needs[1] and metric == "product":
         grad_y.addcmul_(y, column_sums.unsqueeze(-1), value=2)
     return spoilt((grad_x, grad_y), x, y)
 
@@ -124,11 +127,20 @@ def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tens
     return slope.scatter_(-1, nearest, -others.sum(-1, keepdim=True) - pull).mul_(scale)
 
 
-def _l1_gradient(slope: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """sum_j slope_ij sign(a_i - b_j), by the backward pass of cdist, which makes nothing of the size of slope times C."""
-    slope = slope.contiguous()
+def _norms(x: Tensor, y: Tensor, metric: str) -> Tensor:
+    """|x_i - y_j|, of differences: by a product, in which near points far from the origin cancel, it would be mostly rounding."""
+    return torch.cdist(x, y, p=_ORDERS[metric], compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _gradient(slope: Tensor, a: Tensor, b: Tensor, metric: str) -> Tensor:
+    """sum_j slope_ij times the derivative of the distance of a_i and b_j to a_i, by the backward pass of cdist, which makes nothing
+    of the size of slope times C."""
     distance = slope  # looked at for other norms than 1 only
-    return torch.ops.aten._cdist_backward(slope, a.contiguous(), b.contiguous(), 1.0, distance)
+    if metric == "l2":  # |.|^2, of which cdist knows the root
+        distance = _norms(a, b, metric)
+        slope = slope * distance.mul(2)
+    tensors = (tensor.contiguous() for tensor in (slope, a, b))
+    return torch.ops.aten._cdist_backward(*tensors, _ORDERS[metric], distance.contiguous())
 
 
 def finite(x: Tensor, y: Tensor) -> Tensor:

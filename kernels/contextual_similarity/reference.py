@@ -4,13 +4,18 @@ and N x M x C for "l1" and "l2"."""
 import torch
 from torch import Tensor
 
+from ..common.nonfinite import spoil
+
 
 def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> Tensor:
     """(..., N, C), (..., M, C) -> (...): Mechrez et al. 2018, Eq. 1-4."""
     d = distances(x, y, distance, center)
     relative = d / (d.min(-1, keepdim=True).values + eps)  # Eq. 2
     affinity = torch.softmax(-relative / bandwidth, -1)  # Eq. 3-4; the factor exp(1 / h) of Eq. 3 cancels
-    return affinity.max(-2 if reduce == "target" else -1).values.mean(-1)  # Eq. 1; max takes the first of equals
+    similarity = affinity.max(-2 if reduce == "target" else -1).values.mean(-1)  # Eq. 1; max takes the first of equals
+    # an infinite point has no distance from itself, and would be passed over
+    finite = x.isfinite().all((-2, -1)) & y.isfinite().all((-2, -1))
+    return spoil(torch.where(finite, similarity, torch.nan), 0, x, y)
 
 
 def distances(x: Tensor, y: Tensor, distance: str, center: str) -> Tensor:

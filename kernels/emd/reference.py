@@ -3,15 +3,17 @@
 import torch
 from torch import Tensor
 
+from ..common.nonfinite import spoil
+
 
 def forward(p: Tensor, q: Tensor, circular: bool) -> Tensor:
     """Sum of squared differences of the cumulative histograms (Eq. 13); circular: least over cyclic shifts (Eq. 14)."""
-    return _shifted_cdf_differences(p, q, circular).square().sum(-1).amin(-1)
+    return spoil(_shifted_cdf_differences(p, q, circular).square().sum(-1).amin(-1), 0, p, q)
 
 
 def absolute(p: Tensor, q: Tensor, circular: bool) -> Tensor:
     """Sum of absolute differences of the cumulative histograms; circular: least over cyclic shifts."""
-    return _shifted_cdf_differences(p, q, circular).abs().sum(-1).amin(-1)
+    return spoil(_shifted_cdf_differences(p, q, circular).abs().sum(-1).amin(-1), 0, p, q)
 
 
 def _shifted_cdf_differences(p: Tensor, q: Tensor, circular: bool) -> Tensor:

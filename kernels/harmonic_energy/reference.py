@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..common.nonfinite import spoil
+
 
 def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> Tensor:
     """(..., N, D), (..., N, E) -> (...): the sum over ordered pairs of exp(-|f_i - f_j|_1 / sigma^2) dist(a_i, a_j)."""
@@ -14,7 +16,7 @@ def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> T
         squares = differences.square().sum(-1)
         # the root's slope at 0 is infinite: 0 is the subgradient that keeps training finite
         distances = torch.where(squares == 0, 0, torch.where(squares == 0, 1, squares).sqrt())
-    return (weights * distances).sum((-2, -1))
+    return spoil((weights * distances).sum((-2, -1)), 0, features, outputs)
 
 
 def _differences(points: Tensor) -> Tensor:

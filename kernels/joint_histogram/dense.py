@@ -9,7 +9,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
 from ..common.jit import dense
 from ..common.jit.axis import make_axis
@@ -17,6 +16,7 @@ from ..common.jit.boundaries import images
 from ..common.jit.dense import dense_responses, spans, too_wide
 from ..common.jit.launch import Work, accumulator, launch, precision
 from ..common.jit.programs import image_and_part, load_samples, load_shares
+from ..common.nonfinite import spread
 
 __all__ = ["backward", "forward", "too_wide"]
 
@@ -104,7 +104,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     parts = dense.parts(x, squares)
     sums = x.new_empty(batch, parts, bins_x.count, bins_y.count)
     launch(_dense_forward_kernel, batch * parts * squares, x, y, shares, sums, samples, parts, **constants)
-    return arguments.spread_nan(sums.sum(1), x, y, shares)
+    return spread(sums.sum(1), shares, (x, bins_x), (y, bins_y))
 
 
 def backward(

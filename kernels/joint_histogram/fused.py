@@ -19,7 +19,7 @@ from ..common.jit.launch import Work, accumulator, launch, precision
 from ..common.jit.programs import image_and_part, own_share, store_sum
 from ..common.jit.responses import reach_responses
 from . import dense
-from .order import SEGMENT, has_nan, most_segments, new_order, order_samples, segment_of, segments_of, too_many_pairs
+from .order import SEGMENT, has_placeless, most_segments, new_order, order_samples, segment_of, segments_of, too_many_pairs
 
 FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
 
@@ -86,7 +86,7 @@ def _forward_kernel(
 
 @triton.jit
 def log_or_zero(p):
-    """log p where p > 0, else 0; NaN stays."""
+    """log p, but 0 where p is 0; NaN stays."""
     return tl.log(tl.where(p <= 0, 1.0, p))
 
 
@@ -110,7 +110,7 @@ def _fold_kernel(
     row_ptr = order_ptr + i_b * WIDTH
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
     # a NaN sample makes the whole histogram NaN, as the dense formula does; a NaN weight makes all weights NaN
-    bad = has_nan(row_ptr, pairs)
+    bad = has_placeless(row_ptr, pairs)
     if WEIGHTED:
         share = tl.load(shares_ptr + i_b * N)
         bad = bad | (share != share)
@@ -141,8 +141,8 @@ def _fold_kernel(
 @triton.jit
 def _edge_slope(total, p, entropy, information):
     """Gradient of the terms with respect to a marginal p, where the joint histogram's own sums are `total`."""
-    slope = -information * (total / tl.where(p > 0, p, 1.0)) - entropy * (log_or_zero(p) + 1)
-    return tl.where(p > 0, slope, 0.0)
+    slope = -information * (total / tl.where(p <= 0, 1.0, p)) - entropy * (log_or_zero(p) + 1)
+    return tl.where(p <= 0, 0.0, slope)
 
 
 @triton.jit
@@ -167,7 +167,7 @@ def _upstream(
         gradient = (information - joint_entropy) * (log_or_zero(joint) + 1) - information * (
             log_or_zero(p)[:, None] + log_or_zero(q)[None, :]
         )
-        gradient = tl.where(joint > 0, gradient, 0.0)
+        gradient = tl.where(joint <= 0, 0.0, gradient)
         edge_x = _edge_slope(rows, p, entropy_x, information)
         edge_y = _edge_slope(columns, q, entropy_y, information)
         if not EDGES:  # the marginals are the joint histogram's own sums

@@ -10,7 +10,7 @@ programs that walk over segments are launched for the bound, and surplus ones le
 
 The result is one int32 tensor, a row an image, to be kept for the backward pass:
 
-    | slots, PAIRS + 1 | first segments, PAIRS + 1 | 1 if a sample is NaN | samples in order, N |
+    | slots, PAIRS + 1 | first segments, PAIRS + 1 | 1 if a sample has no place | samples in order, N |
 """
 
 import torch
@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..common.jit.axis import Axis
-from ..common.jit.boundaries import tile_of
+from ..common.jit.boundaries import placeless, tile_of
 from ..common.jit.launch import Work, accumulator, launch
 from ..common.jit.programs import image_and_part, load_samples
 
@@ -38,7 +38,7 @@ def _pair_of(x, y, X: tl.constexpr, Y: tl.constexpr):
 def _count_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
-    counts_ptr,  # (B, NS, PAIRS + 1) int32; the last counts NaN
+    counts_ptr,  # (B, NS, PAIRS + 1) int32; the last counts samples without a place
     N, NS, X: tl.constexpr, Y: tl.constexpr,
     PADDED: tl.constexpr,  # a power of two above PAIRS
     COUNTED: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
@@ -48,7 +48,7 @@ def _count_kernel(
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
     pair = tl.where(o_n < N, _pair_of(x, y, X, Y), PADDED)
-    bad = tl.sum(((x != x) | (y != y)).to(tl.int32))
+    bad = tl.sum((placeless(x, X) | placeless(y, Y)).to(tl.int32))
     for first in range(0, PADDED, COUNTED):  # no more at a time than fit into registers
         o_p = first + tl.arange(0, COUNTED)
         counts = tl.histogram(pair - first, COUNTED, mask=(pair >= first) & (pair < first + COUNTED))
@@ -138,8 +138,8 @@ def segments_of(row_ptr, PAIRS: tl.constexpr):
 
 
 @triton.jit
-def has_nan(row_ptr, PAIRS: tl.constexpr):
-    """Whether a sample of an image is NaN."""
+def has_placeless(row_ptr, PAIRS: tl.constexpr):
+    """Whether a sample of an image has no place."""
     return tl.load(row_ptr + 2 * PAIRS + 2) > 0
 
 

@@ -6,8 +6,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
+from ..common.nonfinite import spread
 from ..common.tiles import Ordered, Responses, joint_tilings, parts
 
 
@@ -28,7 +28,8 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
                 blocks.index_add_(0, first[piece] + (i * ty.blocks + j), block.double().flatten(1))
     extended = blocks.view(len(x), tx.blocks, ty.blocks, tx.tile, ty.tile).transpose(2, 3)
     extended = extended.reshape(len(x), tx.blocks * tx.tile, ty.blocks * ty.tile)
-    return arguments.spread_nan(ty.fold(tx.fold(extended, 1), 2).to(x.dtype), x, y, shares)
+    histogram = ty.fold(tx.fold(extended, 1), 2).to(x.dtype)
+    return spread(histogram, shares, (x, bins_x), (y, bins_y))
 
 
 def backward(

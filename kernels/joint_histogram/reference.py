@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from ..common.bins import Bins
+from ..common.nonfinite import spoil
 from ..common.responses import responses
 
 
@@ -10,5 +11,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     """(..., N), (..., N) -> (..., Kx, Ky), Eq. 23-24; shares sum to one."""
     response_x, response_y = responses(x, bins_x), responses(y, bins_y)
     if shares is None:
-        return response_x.mT @ response_y / max(x.shape[-1], 1)
-    return (response_x * shares.unsqueeze(-1)).mT @ response_y
+        joint = response_x.mT @ response_y / max(x.shape[-1], 1)
+    else:
+        joint = (response_x * shares.unsqueeze(-1)).mT @ response_y
+    return spoil(joint, 2, x, y, shares)

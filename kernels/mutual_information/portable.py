@@ -65,8 +65,8 @@ def terms_backward(grad: Tensor, joint: Tensor, p: Tensor, q: Tensor) -> list[Te
     slope = (information - joint_entropy) * (log_joint + 1) - information * (log_p.unsqueeze(-1) + log_q.unsqueeze(-2))
     grad_p = -information.squeeze(-1) * joint.sum(-1) / p - entropy_x.squeeze(-1) * (log_p + 1)
     grad_q = -information.squeeze(-1) * joint.sum(-2) / q - entropy_y.squeeze(-1) * (log_q + 1)
-    return [torch.where(histogram > 0, g, 0) for histogram, g in ((joint, slope), (p, grad_p), (q, grad_q))]
+    return [torch.where(histogram <= 0, 0, g) for histogram, g in ((joint, slope), (p, grad_p), (q, grad_q))]
 
 
 def _log(p: Tensor) -> Tensor:
-    return torch.where(p > 0, p, 1).log_()
+    return torch.where(p <= 0, 1, p).log_()

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins
+from ..common.nonfinite import spoil
 from ..joint_histogram import reference as joint_histogram
 from ..soft_histogram import reference as soft_histogram
 
@@ -12,8 +13,10 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     """(..., N), (..., N) -> (..., 4); shares sum to one."""
     joint = joint_histogram.forward(x, y, shares, bins_x, bins_y)
     if marginals == "joint":
-        return information_terms(joint, joint.sum(-1), joint.sum(-2))
-    return information_terms(joint, soft_histogram.forward(x, shares, bins_x), soft_histogram.forward(y, shares, bins_y))
+        p, q = joint.sum(-1), joint.sum(-2)
+    else:
+        p, q = soft_histogram.forward(x, shares, bins_x), soft_histogram.forward(y, shares, bins_y)
+    return spoil(information_terms(joint, p, q), 1, x, y, shares)
 
 
 def information_terms(joint: Tensor, p: Tensor, q: Tensor) -> Tensor:
@@ -27,5 +30,5 @@ def information_terms(joint: Tensor, p: Tensor, q: Tensor) -> Tensor:
 
 
 def _log(p: Tensor) -> Tensor:
-    """log p where p > 0, else 0 with zero gradient: 0 log 0 := 0 and its derivative := 0."""
-    return torch.where(p > 0, p, 1).log()
+    """log p, but 0 with zero gradient where p is 0: 0 log 0 := 0 and its derivative := 0."""
+    return torch.where(p <= 0, 1, p).log()  # a NaN is not, and stays

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..common.bins import Bins
 from ..common.jit.axis import make_axis
-from ..common.jit.boundaries import images, within_reach
+from ..common.jit.boundaries import images, placeless, within_reach
 from ..common.jit.launch import Work, accumulator, launch, precision
 from ..common.jit.programs import image_and_part
 from ..common.jit.responses import image_responses
@@ -24,9 +24,9 @@ MOST_BINS = 64
 
 @triton.jit
 def _responses(x, first, A: tl.constexpr, IMAGES: tl.constexpr, BK: tl.constexpr, NEEDS_SLOPE: tl.constexpr):
-    """Responses of pixels x [BN] in BK bins from `first` on, [BK, BN], with NEEDS_SLOPE their derivatives instead; those of NaN are
-    some numbers, as they would spread to other patches."""
-    x = within_reach(tl.where(x == x, x, 0.0), A)
+    """Responses of pixels x [BN] in BK bins from `first` on, [BK, BN], with NEEDS_SLOPE their derivatives instead; those of
+    samples without a place are some numbers, as NaN would spread to other patches."""
+    x = within_reach(tl.where(placeless(x, A), 0.0, x), A)
     total = tl.zeros([BK, x.shape[0]], x.dtype)
     for i_m in tl.static_range(IMAGES):
         _, result = image_responses(x, first, i_m, A, IMAGES, BK, NEEDS_SLOPE)
@@ -57,7 +57,7 @@ def _forward_kernel(
             held = (within >= 0) & (within < PATCH)
             response = tl.trans(_responses(x, first, A, IMAGES, BK, False))
             counts = tl.dot(held.to(ACC), response, acc=counts, input_precision=PRECISION, out_dtype=ACC)
-            bad |= tl.max((held & (x != x)[None, :]).to(tl.int32), axis=1)
+            bad |= tl.max((held & placeless(x, A)[None, :]).to(tl.int32), axis=1)
         x_ptr += W
     counts = tl.where((bad != 0)[:, None], float("nan"), counts)
     o_k = first + tl.arange(0, BK)
@@ -82,6 +82,7 @@ def _backward_kernel(
     lowest, highest = tl.maximum(left - PATCH + STRIDE, 0) // STRIDE, tl.minimum((left + BN - 1) // STRIDE + 1, NX)
     top, bottom = tl.maximum(i_h - PATCH + STRIDE, 0) // STRIDE, tl.minimum(i_h // STRIDE + 1, NY)
     gradient = tl.zeros([BN], ACC)
+    bad = tl.zeros([BN], tl.int32)
     for first in range(0, A.K, BK):
         o_k = first + tl.arange(0, BK)
         upstream = tl.zeros([BN, BK], ACC)
@@ -92,9 +93,14 @@ def _backward_kernel(
                 held = (within >= 0) & (within < PATCH)
                 at = (((i_c // C * NY + i_y) * NX + o_p[:, None]) * C + i_c % C) * A.K + o_k[None, :]
                 given = tl.load(grad_ptr + at, mask=(o_p < NX)[:, None] & (o_k < A.K)[None, :], other=0.0).to(ACC)
+                spoilt = (given != given) | (
+                    tl.abs(given) == float("inf")
+                )  # kept apart, as the product would spread it to pixels that other patches hold
+                bad |= tl.max((held & (tl.max(spoilt.to(tl.int32), axis=1) > 0)[None, :]).to(tl.int32), axis=1)
+                given = tl.where(spoilt, 0.0, given)
                 upstream = tl.dot(held.to(ACC), given, acc=upstream, input_precision=PRECISION, out_dtype=ACC)
         gradient += tl.sum(upstream * tl.trans(_responses(x, first, A, IMAGES, BK, True)), axis=1)
-    tl.store(grad_x_ptr + (i_c * H + i_h) * W + o_n, gradient, mask=o_n < W)
+    tl.store(grad_x_ptr + (i_c * H + i_h) * W + o_n, tl.where(bad != 0, float("nan"), gradient), mask=o_n < W)
 
 
 def unserved(x: Tensor, bins: Bins, patch: int, stride: int) -> str | None:

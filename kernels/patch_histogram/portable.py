@@ -12,6 +12,7 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.boundaries import BOUNDARIES, real_bins
 from ..common.devices import budget
+from ..common.nonfinite import placeless
 from ..common.tiles import clamped_coordinate
 from .patches import Patches
 
@@ -40,10 +41,10 @@ class _Pixels:
 
     def __init__(self, x: Tensor, bins: Bins, cell: int) -> None:
         self.bins, self.dtype = bins, x.dtype
-        self.t = clamped_coordinate(bins, x)
+        self.t = clamped_coordinate(bins, x).nan_to_num_(nan=0.0)  # what NaN does is up to those who know the patches
         reach = bins.reach(x.dtype)
         self.responses = math.ceil(2 * reach)
-        self.first = (self.t.nan_to_num(nan=0.0) - (0.5 + reach)).ceil_()
+        self.first = (self.t - (0.5 + reach)).ceil_()
         shape = self.shape = *x.shape[:2], x.shape[2] // cell, x.shape[3] // cell, bins.count + 1
         plane, row, column = (torch.arange(size, device=x.device) for size in (shape[0] * shape[1], *x.shape[2:]))
         place = (plane.view(*shape[:2], 1, 1) * shape[2] + (row // cell).unsqueeze(-1)) * shape[3] + column // cell
@@ -73,13 +74,12 @@ def forward(x: Tensor, bins: Bins, patch: int, stride: int) -> Tensor:
             for index, distance in pixels:
                 cells.view(-1).scatter_add_(0, index.view(-1), bins.response(distance).view(-1))
             counts = patches.sum(cells[..., : bins.count])
-            result[images, rows] = _spread_nan(counts, piece, patches).permute(0, 2, 3, 1, 4)
+            result[images, rows] = _spread_nan(counts, placeless(piece, bins), patches).permute(0, 2, 3, 1, 4)
     return result.view(batch, patches.rows * patches.columns, channels * bins.count)
 
 
-def _spread_nan(counts: Tensor, x: Tensor, patches: Patches) -> Tensor:
-    """NaN in every bin of a patch's channel that has a NaN pixel, as the dense formula gives it; in place."""
-    bad = x.isnan()
+def _spread_nan(counts: Tensor, bad: Tensor, patches: Patches) -> Tensor:
+    """NaN in every bin of a patch's channel that has a bad pixel, as the dense formula gives it; in place."""
     if bad.any():
         held = bad.unfold(2, patches.patch, patches.stride).unfold(3, patches.patch, patches.stride).flatten(4).any(-1)
         counts.masked_fill_(held.unsqueeze(-1), torch.nan)
@@ -96,7 +96,8 @@ def backward(grad: Tensor, x: Tensor, bins: Bins, patch: int, stride: int, needs
     for images, rows, pixel_rows in _pieces(x, bins.count, patches):
         piece = images, slice(None), pixel_rows, slice(patches.pixels(patches.columns))
         pixels = _Pixels(x[piece], bins, patches.cell)
-        cells = torch.nn.functional.pad(patches.spread(upstream[images, :, rows]), (0, 1)).view(-1)
+        cells = patches.spread(upstream[images, :, rows])
+        cells = torch.cat([cells, cells[..., :1] * 0], -1).view(-1)  # what the boundary loses: 0, but for NaN
         for index, distance in pixels:
             picked = cells.index_select(0, index.view(-1)).view(distance.shape)
             grad_x[piece].addcmul_(picked, bins.derivative(distance), value=bins.scale)

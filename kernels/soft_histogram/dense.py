@@ -8,7 +8,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
 from ..common.jit import dense
 from ..common.jit.axis import make_axis
@@ -16,6 +15,7 @@ from ..common.jit.boundaries import images
 from ..common.jit.dense import dense_responses, spans, too_wide
 from ..common.jit.launch import Work, accumulator, launch
 from ..common.jit.programs import image_and_part, load_samples, load_shares
+from ..common.nonfinite import spread
 
 __all__ = ["backward", "forward", "too_wide"]
 
@@ -78,7 +78,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
         IMAGES=images(axis), BN=dense.BN, WEIGHTED=shares is not None, ACC=accumulator(x.dtype), warps=1,
         work=Work("sample", dense.BN, x.numel() * spans(axis) * images(axis)),
     )  # fmt: skip
-    return arguments.spread_nan(sums.sum(1), x, shares)
+    return spread(sums.sum(1), shares, (x, bins))
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:

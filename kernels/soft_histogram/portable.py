@@ -4,8 +4,8 @@ nothing but the samples and shares is kept for the backward pass."""
 import torch
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
+from ..common.nonfinite import spread
 from ..common.tiles import Ordered, Responses, Tiling, parts
 
 
@@ -23,7 +23,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
             for i, block in enumerate(windows.split(tiling.tile, dim=1)):
                 blocks.index_add_(0, first[piece] + i, block)
     histogram = tiling.fold(blocks.view(len(x), tiling.blocks * tiling.tile), 1).to(x.dtype)
-    return arguments.spread_nan(histogram, x, shares)
+    return spread(histogram, shares, (x, bins))
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:

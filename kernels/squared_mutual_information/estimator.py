@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..common.arguments import integer, number
 from ..common.devices import budget
 
 #: how many times the ridge the largest eigenvalue of H may be. At the limit gradients of binary images keep 5 digits, those of
@@ -39,18 +39,14 @@ class Estimator:
     spec: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.centers, bool) or not isinstance(self.centers, numbers.Integral):
-            raise TypeError(f"centers must be an integer, got {self.centers!r}")
+        object.__setattr__(self, "centers", integer("centers", self.centers))
         if self.centers < 1:
             raise ValueError(f"centers must be at least 1, got {self.centers}")
         if isinstance(self.sign, bool) or self.sign not in (-1, 1):
             raise ValueError(f"sign must be -1 (Gaussian) or 1 (the published code's), got {self.sign!r}")
+        object.__setattr__(self, "sign", integer("sign", int(self.sign)))
         for name in ("sigma", "beta", "ridge", "low", "high"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real):
-                raise TypeError(f"{name} must be a real number, got {value!r}")
-            if not math.isfinite(value):
-                raise ValueError(f"{name} must be finite, got {value}")
+            object.__setattr__(self, name, number(name, getattr(self, name)))
         if not 1e-30 < self.high - self.low < 1e30:
             raise ValueError(f"low must be below high, by 1e-30 to 1e30, got low={self.low}, high={self.high}")
         if not 1e-30 < self.sigma < 1e30:
@@ -60,13 +56,7 @@ class Estimator:
         if not self.ridge > 0:
             raise ValueError(f"ridge must be positive, got {self.ridge}")
         self._check_condition()
-        values = (
-            int(self.centers),
-            *map(float, (self.sigma, self.beta, self.ridge)),
-            int(self.sign),
-            float(self.low),
-            float(self.high),
-        )
+        values = self.centers, self.sigma, self.beta, self.ridge, self.sign, self.low, self.high
         object.__setattr__(self, "spec", ",".join(map(str, values)))
 
     def _check_condition(self) -> None:

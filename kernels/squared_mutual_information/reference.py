@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..common.nonfinite import spoil
 from .estimator import Estimator
 
 
@@ -19,7 +20,7 @@ def forward(x: Tensor, y: Tensor, estimator: Estimator) -> Tensor:
     h = (k.mean(-1) * l.mean(-1)).unsqueeze(-1)
     ridge = estimator.ridge * torch.eye(m * m, dtype=x.dtype, device=x.device)
     alpha = torch.linalg.solve(gram + ridge, h)
-    return (2 * alpha.mT @ h - alpha.mT @ gram @ alpha - 1).squeeze((-2, -1))
+    return spoil((2 * alpha.mT @ h - alpha.mT @ gram @ alpha - 1).squeeze((-2, -1)), 0, x, y)
 
 
 def published(x: Tensor, y: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from huenet.kernels import contextual_similarity
 from tests.assertions import assert_close, assert_gradients_close, relative_error
+from tests.kernels.agreement import check_far_from_the_origin
 from tests.kernels.strategies import gradients
 
 EXACT = 1e-11
@@ -25,7 +26,7 @@ KINDS = list(itertools.product(("cosine", "l2", "l1"), ("target", "source")))
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks for a few dozen points; what is left unwritten is NaN."""
-    for name, value in (("BN", 16), ("BO", {"l2": 8, "l1": 8}), ("WIDTH", 32)):
+    for name, value in (("BN", 16), ("BO", {"product": 8, "l2": 8, "l1": 8}), ("WIDTH", 32)):
         monkeypatch.setattr(FUSED, name, value)
 
     def poison(made: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def similarity(backend: str, **options: object):
 @pytest.mark.parametrize("distance, reduce", KINDS)
 @pytest.mark.parametrize("n, m, channels", [(33, 20, 35), (16, 35, 3)])
 def test_agrees_with_reference(distance, reduce, n, m, channels):
-    channels = min(channels, 5) if distance == "l1" else channels  # one after the other
+    channels = channels if distance == "cosine" else min(channels, 5)  # one after the other
     inputs = [points(2, n, channels), points(2, m, channels, seed=1)]
     options = {"distance": distance, "reduce": reduce}
     actual, actual_gradients = gradients(similarity("triton", **options), inputs)
@@ -68,9 +69,13 @@ def test_float32(distance, reduce, spread, monkeypatch):
     for backend in ("triton", "torch", "reference"):
         result, slopes = gradients(similarity(backend, **options), [x, y])
         errors[backend] = [relative_error(a, e) for a, e in zip((result, *slopes), (expected[0], *expected[1]))]
-    # for "l2" the reference squares differences; backend "torch" is a matrix product, as this one
     for ours, *theirs in zip(*errors.values()):
         assert ours <= 2 * max(theirs) + 50 * 2.0**-24
+
+
+@pytest.mark.parametrize("places, apart", [([10.0], 1e-3), ([-1000.0, 1000.0], 0.1)])
+def test_near_points_far_from_the_origin(places, apart):
+    check_far_from_the_origin(similarity("triton", distance="l2"), places, apart, 40)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "l2", "l1"])

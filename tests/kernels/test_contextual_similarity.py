@@ -19,6 +19,7 @@ from torch import Tensor
 
 from huenet.kernels import contextual_similarity
 from tests.assertions import assert_close, assert_gradients_close, relative_error
+from tests.kernels.agreement import check_far_from_the_origin
 from tests.kernels.strategies import gradients
 from tests.largest import LargestTensor
 
@@ -120,7 +121,7 @@ def test_gradcheck(block, distance, center, reduce):
     assert torch.autograd.gradcheck(similarity(distance=distance, center=center, reduce=reduce), (x, y))
 
 
-@pytest.mark.parametrize("metric", ["l2", "l1"])
+@pytest.mark.parametrize("metric", ["product", "l2", "l1"])
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 def test_opcheck(metric, reduce):
     x, y = points(2, 6, 3, dtype=torch.float32).requires_grad_(), points(2, 7, 3, seed=1, dtype=torch.float32).requires_grad_()
@@ -154,23 +155,25 @@ def test_only_what_is_needed_is_differentiated(block, distance, needs):
 @pytest.mark.parametrize("spread", [1.0, 0.1, 0.05, 0.01])
 def test_float32_errs_no_more_than_the_dense_formula_does(distance, spread):
     """The closer x is to y, the more a rounded distance matters, and the closer the similarity is to 1, the more its slope is what
-    rounding leaves of 1 - p. For "l2" the dense formula is what a matrix product makes of it, |x|^2 + |y|^2 - 2 x y."""
+    rounding leaves of 1 - p."""
     y = points(1, 300, 8, dtype=torch.float32)
     x = y.flip(1) + spread * points(1, 300, 8, seed=1, dtype=torch.float32)
-
-    def dense(x: Tensor, y: Tensor) -> Tensor:
-        if distance != "l2":
-            return contextual_similarity(x, y, distance=distance, backend="reference")
-        d = (x.square().sum(-1, keepdim=True) + y.square().sum(-1).unsqueeze(-2) - 2 * x @ y.mT).clamp_min(0)
-        return torch.softmax(-d / (d.amin(-1, keepdim=True) + 1e-5) / 0.5, -1).amax(-2).mean(-1)
 
     expected = gradients(similarity("reference", distance=distance), [x.double(), y.double()])
     errors = [
         [relative_error(a, e) for a, e in zip((result, *slopes), (expected[0], *expected[1]))]
-        for result, slopes in (gradients(f, [x, y]) for f in (similarity("torch", distance=distance), dense))
+        for result, slopes in (
+            gradients(f, [x, y]) for f in (similarity(name, distance=distance) for name in ("torch", "reference"))
+        )
     ]
     for ours, theirs in zip(*errors):
         assert ours <= 2 * theirs + 300 * 2.0**-24
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+@pytest.mark.parametrize("places, apart", [([10.0], 1e-3), ([100.0], 1e-2), ([-1000.0, 1000.0], 0.1)])
+def test_near_points_far_from_the_origin(backend, places, apart):
+    check_far_from_the_origin(similarity(backend, distance="l2"), places, apart, 200)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -282,7 +285,7 @@ def test_a_nan_or_infinity_shows_in_its_sample(block, distance):
     assert_gradients_close([slope[2] for slope in slopes], [e[2] for e in torch.autograd.grad(expected, leaves)], EXACT, "x y")
 
 
-@pytest.mark.parametrize("metric", ["l2", "l1"])
+@pytest.mark.parametrize("metric", ["product", "l2", "l1"])
 def test_the_distances_are_never_stored(metric):
     """8,192 x 8,192 of them are 256 MB in float32; points and gradients 1 MB, blocks of rows some MB."""
     x, y = points(1, 8192, 8, dtype=torch.float32), points(1, 8192, 8, seed=1, dtype=torch.float32)

@@ -307,17 +307,6 @@ def test_nan_and_infinite_samples(backend):
     assert square[0].isnan().all() and square[1:].isfinite().all()
 
 
-def test_gradients_of_other_samples_survive_a_nan():
-    x = samples(2, 50)
-    x[0, 7] = torch.nan
-    actual, expected = (
-        gradients(joint(Bins(20), None, backend), [x, samples(2, 50, seed=1)])[1] for backend in ("torch", "reference")
-    )
-    for a, e in zip(actual, expected, strict=True):
-        torch.testing.assert_close(a, e, rtol=0, atol=1e-12, equal_nan=True)
-        assert a.isnan().sum() == 1
-
-
 @pytest.mark.parametrize(
     "call, error, message",
     [

@@ -16,6 +16,7 @@ import triton.language as tl
 
 from ..bins import Bins
 from ..windows import WINDOWS, is_separable
+from .special import scaled_erfc
 
 TILE = 16
 #: bins of a reach that a program handles at a time
@@ -70,8 +71,9 @@ class Axis(NamedTuple):
 
 @functools.cache
 def _compiled(function: Callable[..., Any]) -> Any:
-    """A window's form for kernels, as one of Triton's functions; there `tl` means what it does here."""
-    function.__globals__.setdefault("tl", tl)
+    """A window's form for kernels, as one of Triton's functions, with the names that it may call."""
+    for name, value in {"tl": tl, "scaled_erfc": scaled_erfc}.items():
+        function.__globals__.setdefault(name, value)
     return triton.jit(function)
 
 

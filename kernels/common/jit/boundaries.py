@@ -29,6 +29,15 @@ def images(axis: Axis) -> int:
 
 
 @triton.jit
+def placeless(x, A: tl.constexpr):
+    """Which samples have no place on the axis: NaN, and infinite ones on a circle."""
+    bad = x != x
+    if A.BOUNDARY == "circular":
+        bad = bad | (tl.abs(x) == float("inf"))
+    return bad
+
+
+@triton.jit
 def within_reach(x, A: tl.constexpr):
     """Samples beyond the reach of any bin, infinite ones among them, brought to where they still respond in none; NaN stays."""
     if A.BOUNDARY != "circular":

@@ -15,6 +15,7 @@ from huenet.kernels import (
     patch_histogram,
     soft_histogram,
     squared_emd,
+    squared_mutual_information,
 )
 from huenet.losses import ContextualLoss, HarmonicLoss, HueNetLoss, StructureConsistencyLoss
 
@@ -53,3 +54,26 @@ def test_dynamic_shapes(name: str) -> None:
         (slope,) = torch.autograd.grad(compiled(source, other), source)
         (expected,) = torch.autograd.grad(function(source, other), source)
         torch.testing.assert_close(slope, expected)
+
+
+SETTINGS = {
+    "bandwidth of bins": (lambda x, value: soft_histogram(x, Bins(20, bandwidth=value)), 0.5, 0.7),
+    "range of bins": (lambda x, value: mutual_information(x, x.flip(-1), Bins(20, 0, value)).relative, 1.1, 1.7),
+    "number of bins": (lambda x, value: histogram_emd(x, torch.zeros(value), value), 10, 12),
+    "sigma": (lambda x, value: squared_mutual_information(x, x.flip(-1), sigma=value), 1.0, 1.5),
+    "centers": (lambda x, value: squared_mutual_information(x, x.flip(-1), centers=value), 4, 5),
+    "sigma of energy": (lambda x, value: harmonic_energy(x[..., None], x[..., None], sigma=value), 0.5, 0.7),
+    "bandwidth of points": (lambda x, value: contextual_similarity(x[..., None], x[..., None] + 1, bandwidth=value), 0.5, 0.7),
+    "size of patches": (lambda x, value: patch_histogram(x.view(1, 2, 5, 10), 8, patch=value), 3, 4),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_that_are_arguments(name: str) -> None:
+    """torch.compile(dynamic=True) traces numbers as symbols."""
+    torch._dynamo.reset()
+    function, *values = SETTINGS[name]
+    compiled = torch.compile(function, fullgraph=True, dynamic=True, backend="aot_eager")
+    x = torch.rand(2, 50, generator=torch.Generator().manual_seed(0))
+    for value in values:
+        torch.testing.assert_close(compiled(x, value), function(x, value))
