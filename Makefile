@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint imports bench gpu clean
+.PHONY: help demo test lint imports fuzz bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,6 +22,10 @@ lint: $(VENV)/installed ## check style
 imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
 	bash tests/imports.sh
 
+fuzz: $(VENV)/installed ## 10,000 random cases of every operator, 200 in Triton's interpreter, against the reference; FUZZ_SEED=1 for others
+	OMP_NUM_THREADS=1 FUZZ_CASES=10000 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/kernels/test_fuzz.py
+	OMP_NUM_THREADS=1 FUZZ_CASES=200 TRITON_INTERPRET=1 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/interpreted/test_fuzz.py
+
 bench: $(VENV)/installed-bench ## time the operators and a training step against what people use today, on this CPU
 	$(RUN) -m bench run --suite cpu --device cpu
 
@@ -39,7 +43,11 @@ $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-$(VENV)/installed-bench: $(VENV)/installed
+$(VENV)/installed-fuzz: $(VENV)/installed ## 10,000 random cases of every operator, 200 in Triton's interpreter, against the reference; FUZZ_SEED=1 for others
+	OMP_NUM_THREADS=1 FUZZ_CASES=10000 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/kernels/test_fuzz.py
+	OMP_NUM_THREADS=1 FUZZ_CASES=200 TRITON_INTERPRET=1 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/interpreted/test_fuzz.py
+
+bench: $(VENV)/installed
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[test,bench]'
 	@touch $@
 

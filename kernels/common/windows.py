@@ -117,7 +117,7 @@ def _kernel_triangular_derivative(u, W, CONSTANT):
 
 def bspline(u: Tensor, bandwidth: float) -> Tensor:
     """The cubic B-spline of ITK's and MONAI's mutual information; its bins sum to one at bandwidth 1."""
-    v = u.abs() / bandwidth
+    v = (u.abs() / bandwidth).clamp_max(2)  # beyond, powers would overflow, and autograd make NaN of them
     return torch.where(v < 1, 2 / 3 - v * v * (1 - v / 2), (2 - v).clamp_min(0) ** 3 / 6)
 
 

@@ -28,7 +28,7 @@ def forward(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 def backward(grad: Tensor, halves: Tensor, doubled: Tensor, needs: list[bool]) -> list[Tensor]:
     along = torch.einsum("...c,...c->...", grad, halves).mul_(-4).unsqueeze(-1)
-    return [torch.addcmul(grad, along, halves).div_(doubled).masked_fill_(doubled == 0, 0)]
+    return [torch.addcmul(grad, along, halves).div_(doubled.masked_fill(doubled == 0, math.inf))]  # 0, but NaN stays
 
 
 OPERATOR = Operator(

@@ -48,7 +48,8 @@ def from_mean(points: Tensor, mean: Tensor) -> Tensor:
     so that equal points do not point wherever errors do."""
     vectors = points + -mean
     length, size = (torch.linalg.vector_norm(z.detach(), dim=-1, keepdim=True) for z in (vectors, mean))
-    return vectors.masked_fill(length / size <= 16 * torch.finfo(points.dtype).eps, 0)
+    # a product, as it passes NaN on, forward and backward
+    return vectors * (length / size > 16 * torch.finfo(points.dtype).eps)
 
 
 def _unit(vectors: Tensor) -> Tensor:
