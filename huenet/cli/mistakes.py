@@ -47,25 +47,38 @@ def out_of_memory() -> Iterator[None]:
         if not isinstance(error, MemoryError) and not ours and "can't allocate memory" not in str(error):
             raise
         what = str(error).split("CPUAllocator: ")[-1].split(". ")[0]
-        raise Mistake(f"out of memory ({what}): smaller pictures, batches, widths or bins need less") from error
+        what = f" ({what})" if what else ""
+        raise Mistake(f"out of memory{what}: smaller pictures, batches, widths or bins need less") from error
 
 
 @contextlib.contextmanager
 def our_warnings() -> Iterator[None]:
-    """Show this package's warnings as one line each, and leave the others as they are."""
+    """Show this package's warnings as one line each, Pillow's too, with the file that it reads; leave others as they are."""
     from tqdm import tqdm
 
-    usual, package = warnings.showwarning, Path(__file__).parents[1]
+    usual, package, told = warnings.showwarning, Path(__file__).parents[1], set()
 
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
-        if package in Path(filename).parents:
-            tqdm.write(f"huenet: warning: {message}", file=sys.stderr)
-        else:
-            usual(message, category, filename, *rest)
+        text = " ".join(str(message).split())
+        if (reading := _read_by_pillow(filename)) is not None:
+            text = f"{' '.join(reading.split())}: {text}"
+            if text in told or category.__name__ == "DecompressionBombWarning":  # larger ones are refused
+                return
+            told.add(text)
+        elif package not in Path(filename).parents:
+            return usual(message, category, filename, *rest)
+        tqdm.write(f"huenet: warning: {text}", file=sys.stderr)
 
     with warnings.catch_warnings():
+        warnings.filterwarnings("always", module=r"PIL\.")  # the same may be said of another file
         warnings.showwarning = show
         yield
+
+
+def _read_by_pillow(filename: str) -> str | None:
+    """The image that a warning is about, where it comes from a file of Pillow's."""
+    images = sys.modules.get("huenet.data.images")
+    return images.READING.get() if images is not None and "PIL" in Path(filename).parts else None
 
 
 def in_one_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from ..training.config import BaseConfig, BaseTrainConfig, check_int, check_number
+from ..training.config import BaseConfig, BaseTrainConfig, check_int, check_number, check_types
 
 SMALLEST_SIZE = 32
 DEEPEST = 8
@@ -58,6 +58,7 @@ class ModelConfig:
     """Halvings in the discriminator; 3 makes it judge patches of 70 pixels, as pix2pix, and 2 of 34."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         check_int("size", self.size, SMALLEST_SIZE)
         for name in ("width", "coarsest", "curves", "condition_width", "discriminator_width", "discriminator_depth"):
             check_int(name, getattr(self, name), 1)
@@ -68,7 +69,7 @@ class ModelConfig:
             raise ValueError(f"head palette needs conditioning histogram, got {self.conditioning}")
         if self.depth is not None and not 1 <= self.depth <= self.deepest:
             raise ValueError(f"depth must be between 1 and {self.deepest} at size {self.size}, got {self.depth}")
-        if self.size < (least := 2 ** (self.discriminator_depth + 2)):
+        if self.size < (least := 2 ** min(self.discriminator_depth + 2, 63)):
             needs = f"discriminator_depth {self.discriminator_depth} needs images of at least {least} pixels"
             raise ValueError(f"{needs}, got size {self.size}")
 
@@ -116,6 +117,7 @@ class LossConfig:
     """A pixel's vote: saturation times value, since grey and black have no hue, or one each (paper)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("emd_weight", "mi_weight", "adversarial_weight", "smoothness_weight"):
             check_number(name, getattr(self, name), 0.0)
         check_int("bins", self.bins, 2)

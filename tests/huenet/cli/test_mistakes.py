@@ -11,6 +11,7 @@ import torch
 
 from huenet.cli import main
 from huenet.cli.demo import Demo
+from tests.huenet.mangled.pictures import picture
 
 
 @pytest.fixture
@@ -110,3 +111,22 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     monkeypatch.setattr(Demo, "execute", interrupted)
     assert main(["demo"]) == 130 and capsys.readouterr().err == "huenet: interrupted\n"
+
+
+def test_warnings_are_one_line_each_with_the_file(
+    folder: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Whoever warns: Pillow does not say of which file."""
+    sources = tmp_path / "a\nb"
+    sources.mkdir()
+    for name in ("1.tif", "2.tif"):
+        (sources / name).write_bytes(picture("tiff")[1][:300])
+    shutil.copy(sorted(folder.iterdir())[0], sources / "good.png")
+    checkpoint = ["--checkpoint", str(trained / "generator.safetensors"), "--device", "cpu"]
+    assert main(["transfer", str(sources), str(sorted(folder.iterdir())[1]), *checkpoint, "--out", str(tmp_path / "o")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("huenet: warning: ") and f"{tmp_path}/a b/" in line for line in said)
+    warned = [line for line in said if "skipped" not in line]
+    for name in ("1.tif", "2.tif"):
+        assert any(line.startswith(f"huenet: warning: {tmp_path}/a b/{name}: ") for line in warned), said
+    assert not recwarn.list
