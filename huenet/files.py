@@ -64,10 +64,10 @@ def _temporary(path: Path, held: contextlib.ExitStack) -> Path:
         temporary = path.with_name(f".{stem}.partial{number if number > 1 else ''}{path.suffix}")
         try:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        except OSError:
+        except OSError as error:
             if os.path.lexists(temporary):  # another user's, or no file at all
                 continue
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from error
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, descriptor)
             locked, status = _lock(descriptor), os.fstat(descriptor)

@@ -10,6 +10,7 @@ from typing import Literal
 import tyro
 
 from ..files import claimed, replacing
+from ..training.config import check_int
 from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
 
 
@@ -35,6 +36,7 @@ class Experiment:
         experiment = importlib.import_module(f"huenet.experiments.{self.loss}")
         with contextlib.ExitStack() as stack:
             with user_input():
+                check_int("seed", self.seed, 0)
                 outputs_are_not_inputs(self.out, self.data)
                 must_be_writable(self.out)
                 stack.enter_context(claimed(self.out, self.loss))

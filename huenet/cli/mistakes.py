@@ -1,12 +1,16 @@
 """What only the user can put right, and how it is told."""
 
 import contextlib
+import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
+"""What torch says on a CPU of tensors that are too large for the machine, and for any."""
 
 
 class Mistake(Exception):
@@ -31,20 +35,20 @@ def must_be_writable(folder: Path) -> None:
 
 def outputs_are_not_inputs(out: Path, data: Path, recursive: bool = False) -> None:
     """Raises `Mistake` where pictures written to `out` would count as photos of the folder `data` the next time."""
-    place, photos = out.resolve(), data.resolve()
+    place, photos = (Path(os.path.realpath(path)) for path in (out, data))  # which, unlike Path.resolve, bears links in a circle
     if place == photos or (recursive and photos in place.parents):
         raise Mistake(f"{out} is among the photos of {data}, for one of which its pictures would be taken: choose another --out")
 
 
 @contextlib.contextmanager
 def out_of_memory() -> Iterator[None]:
-    """Settings too large for this machine are the user's mistake; on a CPU torch has no exception of its own for it."""
+    """Settings too large for this machine are the user's mistake; on a CPU torch has no exception of its own for them."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         torch = sys.modules.get("torch")
-        ours = torch is not None and isinstance(error, torch.OutOfMemoryError)
-        if not isinstance(error, MemoryError) and not ours and "can't allocate memory" not in str(error):
+        ours = isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+        if not ours and not any(text in str(error) for text in TOO_LARGE):
             raise
         what = str(error).split("CPUAllocator: ")[-1].split(". ")[0]
         what = f" ({what})" if what else ""

@@ -29,7 +29,9 @@ LONGEST = 4
 
 
 class HueNet(nn.Module):
-    """Paints photos: generator and colour space in one callable."""
+    """Paints photos: generator and colour space in one callable. `origin`: where its weights come from, for messages."""
+
+    origin = "the model"
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
@@ -86,6 +88,7 @@ def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]
         if not _are_names(metadata.get(name, [])):
             raise CheckpointError(f"{path} has damaged metadata: {name} is no list of different names")
     checkpoint.load_module(path, model.generator, tensors)
+    model.origin = str(path)
     return model.eval(), metadata
 
 

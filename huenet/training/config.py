@@ -10,6 +10,9 @@ from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 LARGEST = 2**63 - 1
 """Integer that PyTorch holds."""
+MOST = 2**21
+"""Of a width, a side, a number of bins or pictures: no machine holds more, and the sizes of tensors that are made of two or three
+of them, in bytes, still fit in 63 bits."""
 
 
 _KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
@@ -44,6 +47,10 @@ def check_number(name: str, value: float, least: float, below: float = math.inf)
     if not (math.isfinite(value) and least <= value < below):
         limit = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} must be a number of at least {least:g}{limit}, got {value}")
+
+
+HIGHEST_RATE = 1e6
+"""Of learning: weights are of order one, a step of Adam is of the size of the rate, and numbers beyond 1e38 are none in float32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +89,13 @@ class BaseTrainConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("hold_out", 0), ("seed", 0)):
+        check_int("batch_size", self.batch_size, 1, MOST)
+        for name, least in (("steps", 1), ("warmup", 0), ("hold_out", 0), ("seed", 0)):
             check_int(name, getattr(self, name), least)
         for name in ("learning_rate", "discriminator_learning_rate"):
             rate = getattr(self, name)
-            if rate is not None and not (math.isfinite(rate) and rate > 0):
-                raise ValueError(f"{name} must be a positive number, got {rate}")
+            if rate is not None and not 0 < rate < HIGHEST_RATE:
+                raise ValueError(f"{name} must be a positive number below {HIGHEST_RATE:g}, got {rate}")
         for name in ("beta1", "beta2", "ema"):
             check_number(name, getattr(self, name), 0.0, below=1.0)
 
