@@ -1,6 +1,7 @@
 """What only the user can put right, and how it is told."""
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -86,7 +87,9 @@ def _read_by_pillow(filename: str) -> str | None:
 
 
 def in_one_line(error: Exception) -> str:
-    """An error's message; of one of the operating system, the file's name and the reason."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    """An error's message; of one of the operating system, the file's name, which may have line breaks, and the reason."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return " ".join(str(error).split())
+    # what is written to files is told with their names: without one, it is printed
+    name = "standard output" if error.filename is None and error.errno == errno.ENOSPC else error.filename
+    return " ".join(f"{'' if name is None else f'{name}: '}{error.strerror}".splitlines())

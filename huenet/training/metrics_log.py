@@ -27,7 +27,10 @@ class MetricsLog:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add a row; ``values`` has a number for every column."""
-        self._csv.writerow({"step": step, **values})
+        try:
+            self._csv.writerow({"step": step, **values})
+        except OSError as error:  # of a full disk, which does not say where
+            raise OSError(error.errno, error.strerror, self._file.name) from error
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 

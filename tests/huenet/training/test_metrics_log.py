@@ -73,3 +73,12 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "metrics.csv")
     with pytest.raises(OSError, match=r"a pipe, .*metrics\.csv"):
         log(tmp_path, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_with_the_files_name(tmp_path: Path) -> None:
+    opened = MetricsLog(tmp_path, ["total", "emd"], 0)
+    with open("/dev/full", "w") as full:
+        os.dup2(full.fileno(), opened._file.fileno())
+    with pytest.raises(OSError, match=r"No space left .*metrics\.csv"):
+        opened.write(1, {"total": 2.0, "emd": 1.0})
