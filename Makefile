@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint imports fuzz bench gpu clean
+.PHONY: help demo test lint imports fuzz mangle kills bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -14,6 +14,12 @@ demo: $(VENV)/installed ## train a small Hue-Net on drawn flowers and write pict
 test: $(VENV)/installed ## run the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto
 	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(RUN) -m pytest -n auto tests/interpreted
+
+mangle: $(VENV)/installed ## put CASES=500 damaged files, drawn with SEED=0, before the command line
+	OMP_NUM_THREADS=1 $(RUN) -m tests.huenet.mangled --cases $(or $(CASES),500) --seed $(or $(SEED),0)
+
+kills: $(VENV)/installed ## kill commands at KILLS=100 moments, drawn with SEED=0, and see that nothing is lost
+	OMP_NUM_THREADS=1 $(RUN) -m tests.huenet.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),0)
 
 lint: $(VENV)/installed ## check style
 	$(VENV)/bin/ruff check .

@@ -18,7 +18,7 @@ def load(path: Path) -> dict[str, Any]:
         results = json.loads(file.read_text())
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror}") from error
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no text, no JSON, or too deep
         raise ValueError(f"{file} is no JSON: {error}") from error
     if not isinstance(results, dict) or results.get("schema") != SCHEMA:
         raise ValueError(f"{file} holds no benchmark results of schema {SCHEMA}")

@@ -32,6 +32,9 @@ def parse(arguments: Sequence[str]) -> Command:
     if list(arguments) == ["--version"]:
         print(__version__)
         raise SystemExit(0)
+    if "" in arguments:  # which would be the current folder
+        before = "".join(f" after {argument}" for argument in arguments[: [*arguments].index("")][-1:])
+        raise Mistake(f"there is an empty argument{before}: is it a variable that is not set?")
     _check_options(arguments)
     subcommands = []
     for kind in COMMANDS:

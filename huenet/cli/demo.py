@@ -44,7 +44,7 @@ class Demo:
             must_be_writable(self.out)
             size = config.model.size
             if self.data is not None:
-                photos = load_folder(self.data, size, minimum=config.train.hold_out + 2)
+                photos = load_folder(self.data, size, minimum=config.train.hold_out + 2, recursive=None)
             else:  # a little larger than needed, as a folder's photos are loaded, so that random crops have room
                 photos = dataclasses.replace(garden(GARDEN, math.ceil(size * LOAD_RATIO), self.seed), size=size)
             system = ColorTransfer(config, photos)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from pathlib import Path
@@ -80,18 +81,21 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
 
     from ..color_transfer import figures
     from ..color_transfer.evaluation import draw_pairs, evaluate
+    from ..files import claimed
     from ..plotting import save
 
-    with user_input():
-        result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
-    result.write(out)
-    sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
-    source, target = photos.pictures(sources), photos.pictures(targets)
-    with torch.no_grad():
-        output = paint(source, target)
-        ablated = None if without_mi is None else without_mi(source, target)
-    save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
-    save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
-    save(figures.comparison(source, target, output, ablated), out / "comparison.png")
+    with contextlib.ExitStack() as stack:
+        with user_input():
+            stack.enter_context(claimed(out, "table1"))
+            result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
+        result.write(out)
+        sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
+        source, target = photos.pictures(sources), photos.pictures(targets)
+        with torch.no_grad():
+            output = paint(source, target)
+            ablated = None if without_mi is None else without_mi(source, target)
+        save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
+        save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
+        save(figures.comparison(source, target, output, ablated), out / "comparison.png")
     print(result.as_markdown())
     print(f"written to {out}: table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")

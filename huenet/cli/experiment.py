@@ -1,5 +1,6 @@
 """`huenet experiment`."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -8,7 +9,8 @@ from typing import Literal
 
 import tyro
 
-from ..files import replacing
+from ..files import claimed, replacing
+from ..training.config import check_int
 from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
 
 
@@ -32,13 +34,16 @@ class Experiment:
 
     def execute(self) -> int:
         experiment = importlib.import_module(f"huenet.experiments.{self.loss}")
-        with user_input():
-            outputs_are_not_inputs(self.out, self.data)
-            must_be_writable(self.out)
-            result = experiment.run(self.data, self.out, seed=self.seed)
-        text = json.dumps(result, indent=2)
-        with replacing(self.out / f"{self.loss}.json") as temporary:
-            temporary.write_text(text + "\n")
+        with contextlib.ExitStack() as stack:
+            with user_input():
+                check_int("seed", self.seed, 0)
+                outputs_are_not_inputs(self.out, self.data)
+                must_be_writable(self.out)
+                stack.enter_context(claimed(self.out, self.loss))
+                result = experiment.run(self.data, self.out, seed=self.seed)
+            text = json.dumps(result, indent=2)
+            with replacing(self.out / f"{self.loss}.json") as temporary:
+                temporary.write_text(text + "\n")
         print(text)
         print(f"written to {self.out}: {self.loss}.png, {self.loss}.json")
         return 0

@@ -8,7 +8,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from ..training.config import BaseConfig, BaseTrainConfig, check_int, check_number
+from ..training.config import MOST, BaseConfig, BaseTrainConfig, check_int, check_number, check_types
 
 SMALLEST_SIZE = 32
 DEEPEST = 8
@@ -58,17 +58,18 @@ class ModelConfig:
     """Halvings in the discriminator; 3 makes it judge patches of 70 pixels, as pix2pix, and 2 of 34."""
 
     def __post_init__(self) -> None:
-        check_int("size", self.size, SMALLEST_SIZE)
+        check_types(self)
+        check_int("size", self.size, SMALLEST_SIZE, MOST)
         for name in ("width", "coarsest", "curves", "condition_width", "discriminator_width", "discriminator_depth"):
-            check_int(name, getattr(self, name), 1)
+            check_int(name, getattr(self, name), 1, MOST)
         for name in ("condition_bins", "knots"):
-            check_int(name, getattr(self, name), 2)
+            check_int(name, getattr(self, name), 2, MOST)
         check_number("dropout", self.dropout, 0.0, below=1.0)
         if self.head == "palette" and self.conditioning != "histogram":
             raise ValueError(f"head palette needs conditioning histogram, got {self.conditioning}")
         if self.depth is not None and not 1 <= self.depth <= self.deepest:
             raise ValueError(f"depth must be between 1 and {self.deepest} at size {self.size}, got {self.depth}")
-        if self.size < (least := 2 ** (self.discriminator_depth + 2)):
+        if self.size < (least := 2 ** min(self.discriminator_depth + 2, 63)):
             needs = f"discriminator_depth {self.discriminator_depth} needs images of at least {least} pixels"
             raise ValueError(f"{needs}, got size {self.size}")
 
@@ -116,11 +117,12 @@ class LossConfig:
     """A pixel's vote: saturation times value, since grey and black have no hue, or one each (paper)."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("emd_weight", "mi_weight", "adversarial_weight", "smoothness_weight"):
             check_number(name, getattr(self, name), 0.0)
-        check_int("bins", self.bins, 2)
+        check_int("bins", self.bins, 2, MOST)
         if self.mi_bins is not None:
-            check_int("mi_bins", self.mi_bins, 2)
+            check_int("mi_bins", self.mi_bins, 2, MOST)
         if self.bandwidth is not None and not (math.isfinite(self.bandwidth) and self.bandwidth > 0):
             raise ValueError(f"bandwidth must be a positive number of bins, got {self.bandwidth}")
 

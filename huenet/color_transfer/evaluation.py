@@ -155,7 +155,7 @@ def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[i
     for method, paint in methods.items():
         with torch.no_grad():
             output = paint(source, target)
-        _check_output(output, source)
+        _check_output(output, source, getattr(paint, "origin", "paint"))
         of_output = zip(hue_emd(target, output, bins).tolist(), hue_mutual_information(source, output, bins).tolist())
         for row, values in zip(rows, of_output):
             found = dict(zip(_OF_OUTPUT, values))
@@ -163,11 +163,11 @@ def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[i
     return rows
 
 
-def _check_output(output: Tensor, source: Tensor) -> None:
+def _check_output(output: Tensor, source: Tensor, paint: str) -> None:
     if output.shape != source.shape:
-        raise ValueError(f"paint must return the source's shape {tuple(source.shape)}, got {tuple(output.shape)}")
+        raise ValueError(f"{paint} must return the source's shape {tuple(source.shape)}, got {tuple(output.shape)}")
     if not (output.isfinite().all() and output.min() >= -1e-3 and output.max() <= 1 + 1e-3):
-        raise ValueError(f"paint must return RGB in [0, 1], got {output.min():g} to {output.max():g}")
+        raise ValueError(f"{paint} must return RGB in [0, 1], got {output.min():g} to {output.max():g}")
 
 
 def _format(metrics: dict) -> list[str]:

@@ -16,18 +16,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..color import hsv_to_rgb, hue_presence, mean_chroma, rgb_to_hsv, wrap_hue
-from ..networks import usual_defaults
+from ..networks import usual_defaults, within_size
 from ..training import checkpoint
 from ..training.checkpoint import CheckpointError
 from .config import ModelConfig
 from .generator import HueGenerator
 
+SLACK = 2**20
+"""Numbers that a network may have beside what its file holds of it: tables that are computed."""
 LONGEST = 4
 """A photo's long side is at most this many times its short one where the generator looks at it."""
 
 
 class HueNet(nn.Module):
-    """Paints photos: generator and colour space in one callable."""
+    """Paints photos: generator and colour space in one callable. `origin`: where its weights come from, for messages."""
+
+    origin = "the model"
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
@@ -73,16 +77,27 @@ def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]
     the network its configuration describes; ``OSError`` if it cannot be opened.
     """
     tensors, metadata = checkpoint.read(path, "generator")
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise CheckpointError(f"{path} has weights that are not finite")
     try:
         config = ModelConfig(**metadata["model"])
-        with usual_defaults():
+        stored = sum(tensor.numel() for tensor in tensors.values())
+        with usual_defaults(), within_size(2 * stored + SLACK):
             model = HueNet(config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} describes no model this version knows: {error}") from error
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path} describes no model this version knows: {_first_line(error)}") from error
+    for name in ("trained_on", "held_out"):
+        if not _are_names(metadata.get(name, [])):
+            raise CheckpointError(f"{path} has damaged metadata: {name} is no list of different names")
     checkpoint.load_module(path, model.generator, tensors)
+    model.origin = str(path)
     return model.eval(), metadata
+
+
+def _first_line(error: Exception) -> str:
+    return f"{error!r}" if isinstance(error, KeyError) else str(error).split("\n")[0]
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value) and len({*value}) == len(value)
 
 
 def _as_far_as_there_is_hue(source: Tensor, painted: Tensor, presence: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ..color import hue_presence, mean_chroma
 from ..data import find_images, image_to_tensor, load_image
 from ..data.picture import Picture, save
 from ..files import identity
+from ..training.checkpoint import CheckpointError
 from ..training.distributed import find_device
 from .model import HueNet, load_generator
 
@@ -45,7 +46,7 @@ class Painter:
         Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W). A tensor source
         gives a tensor of its shape, dtype and device, anything else a PIL image in sRGB, with the transparency, resolution and EXIF
         data that the source has. Raises ``ValueError`` for a file that is no image or a tensor of another shape or range,
-        ``TypeError`` for anything else.
+        ``TypeError`` for anything else, `CheckpointError` where weights are so large that what they paint is not finite.
         """
         picture = _to_picture(source)
         pixels = _to_batch("source", source) if picture is None else _from_bytes(picture.rgb)
@@ -54,6 +55,8 @@ class Painter:
             # from here, not from the caller: between the two is torch's own wrapper for no_grad
             warnings.warn("a target has no hue to paint with: its source keeps its own", stacklevel=1)
         painted = self.model(pixels.to(self.device, torch.float32), colors.to(self.device, torch.float32))
+        if not painted.isfinite().all():
+            raise CheckpointError(f"{self.model.origin} paints what is not finite: its weights are damaged")
         if picture is None:
             return painted.reshape(source.shape).to(source)
         return picture.painted((painted[0] * 255).round().byte().cpu())
@@ -85,7 +88,7 @@ def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive
         try:
             painted = paint(photo, colors)
         except ValueError as error:
-            if not folder:
+            if not folder or isinstance(error, CheckpointError):  # no other photo would do better
                 raise
             warnings.warn(f"skipped: {error}", stacklevel=2)
             continue

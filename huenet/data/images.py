@@ -5,6 +5,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,19 @@ from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..files import must_be_a_file
 
-def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list[Path]:
+ADVICE = "--recursive, or recursive=True in Python, searches them"
+READING: ContextVar[str | None] = ContextVar("READING", default=None)
+"""The file that this thread reads, since what Pillow warns of does not say."""
+
+
+def find_images(folder: str | os.PathLike[str], recursive: bool | None = False) -> list[Path]:
     """The images of `folder`, with `recursive` of its subfolders too, sorted by name so that seeds mean something.
 
     An image has the suffix, in either case, or the first bytes of a format that Pillow reads. Hidden names are passed over; what
-    else is left out is counted and named in a warning. Raises ValueError where `folder` is no readable folder.
+    else is left out is counted and named in a warning, with the advice to be `recursive`, unless that is None: for who cannot be.
+    Raises ValueError where `folder` is no readable folder.
     """
     found, others, folders = [], [], []
     waiting = [Path(folder)]
@@ -35,29 +43,27 @@ def find_images(folder: str | os.PathLike[str], recursive: bool = False) -> list
                 (waiting if recursive and not entry.is_symlink() else folders).append(entry)
             else:
                 (found if _is_image(entry) else others).append(entry)
-    _tell_what_is_left_out(folder, others, folders)
+    _tell_what_is_left_out(folder, others, folders, advice="" if recursive is None else f"; {ADVICE}")
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
 
 
 def _is_image(path: Path) -> bool:
     if Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN:
         return True
-    if not path.is_file():  # opening a pipe would wait for whoever writes to it
-        return False
     try:
-        with Image.open(path):
+        with opened(path):
             return True
-    except Exception:  # whatever a plugin makes of what it takes for its own
+    except ValueError:
         return False
 
 
-def _tell_what_is_left_out(folder: str | os.PathLike[str], files: list[Path], folders: list[Path]) -> None:
+def _tell_what_is_left_out(folder: str | os.PathLike[str], files: list[Path], folders: list[Path], advice: str) -> None:
     listed = lambda paths: ", ".join(path.name for path in paths[:5]) + ", ..." * (len(paths) > 5)  # noqa: E731
     parts = []
     if files:
         parts.append(f"{len(files)} file{'s' * (len(files) > 1)} that Pillow does not read ({listed(files)})")
     if folders:
-        parts.append(f"{len(folders)} folder{'s' * (len(folders) > 1)} ({listed(folders)}; --recursive searches them)")
+        parts.append(f"{len(folders)} folder{'s' * (len(folders) > 1)} ({listed(folders)}{advice})")
     if parts:
         warnings.warn(f"left out of {folder}: {' and '.join(parts)}", stacklevel=3)
 
@@ -78,12 +84,16 @@ def load_image(path: str | os.PathLike[str], at_least: int | None = None) -> Ten
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     """A PIL image to be decoded within; what Pillow raises becomes a ValueError that names the file and the reason."""
+    reading = READING.set(os.fspath(path))
     try:
+        must_be_a_file(path)
         with Image.open(path) as image:
             yield image
     except Exception as error:  # Pillow's plugins raise nearly anything on a damaged file
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ValueError(f"cannot read the image {path}: {reason}") from error
+    finally:
+        READING.reset(reading)
 
 
 def image_to_tensor(image: Image.Image) -> Tensor:
@@ -102,7 +112,7 @@ def load_pairs(folder: Path, size: int) -> tuple[Tensor, Tensor]:
 
     Pairs are images NAME_A, the photo, and NAME_B, its map; raises ``ValueError`` where there are fewer than two.
     """
-    files = {path.stem: path for path in find_images(folder)}
+    files = {path.stem: path for path in find_images(folder, recursive=None)}
     names = [stem.removesuffix("_A") for stem in files if stem.endswith("_A") and f"{stem.removesuffix('_A')}_B" in files]
     if len(names) < 2:
         raise ValueError(f"{folder} must have at least two pairs of images NAME_A and NAME_B, found {len(names)}")

@@ -39,6 +39,8 @@ class PairStream:
         self.photos, self.batch_size, self.seed = photos, batch_size, seed
         self.flips, self.crop = flips, crop
         self.rank, self.world_size = rank, world_size
+        # A batch that memory has no room for is told of here: drawing it picture by picture would take hours.
+        torch.empty(2, batch_size // world_size, 3, photos.size, photos.size, device=photos.images.device)
         self._plan = lru_cache(maxsize=2)(self._draw_epoch)  # a batch may straddle two epochs
         seeded_generator(seed)  # refuse a bad seed here, not at the first batch
 

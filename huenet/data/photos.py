@@ -69,7 +69,7 @@ class Photos:
 
 
 def load_folder(
-    folder: str | os.PathLike[str], size: int, minimum: int = 2, margin: bool = True, recursive: bool = False
+    folder: str | os.PathLike[str], size: int, minimum: int = 2, margin: bool = True, recursive: bool | None = False
 ) -> Photos:
     """Every image of `folder`, with `recursive` of its subfolders too (see `find_images`), decoded once, fitted to a square and
     kept as uint8.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,16 @@ from ..files import replacing
 from .images import on_white, opened, upright_srgb
 
 FORMATS_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
+JPEG = frozenset({".jpg", ".jpeg"})
+LONGEST_IN_JPEG = 65533
+"""Bytes of EXIF data: what the two bytes of a segment's length leave."""
+STORAGE = frozenset(
+    (*range(254, 267), 273, *range(277, 282), 284, *range(288, 294), 301, *range(317, 326), 330, *range(332, 343), 347)
+) | {*range(512, 533), 34675}
+"""Tags of TIFF 6.0 that say how its pixels are stored and what their values mean, the profile among them. Of a TIFF, Pillow has
+them among its EXIF data, and would write them into the next file, where they are wrong."""
+MOST_DOTS = 65536
+"""Per inch: JPEG has two bytes for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,21 +69,43 @@ def save(image: Image.Image, path: Path) -> None:
         about, image = image.info, on_white(image)
         image.info.update(about)
     about = {name: image.info[name] for name in ("exif", "dpi", "icc_profile") if name in image.info}
+    if path.suffix.lower() in JPEG and len(about.get("exif", b"")) > LONGEST_IN_JPEG:
+        warnings.warn(
+            f"{path} lacks the EXIF data, {len(about.pop('exif'))} bytes, of which JPEG takes {LONGEST_IN_JPEG}", stacklevel=2
+        )
     with replacing(path) as temporary:
         image.save(temporary, quality=95, **about)
 
 
 def _about(image: Image.Image) -> dict[str, Any]:
     about: dict[str, Any] = {}
-    if "dpi" in image.info:
-        about["dpi"] = tuple(float(value) for value in image.info["dpi"])
+    if (dpi := _resolution(image)) is not None:
+        about["dpi"] = dpi
     if image.info.get("icc_profile"):
         about["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    try:
+        if exif := _exif(image):
+            about["exif"] = exif
+    except Exception as error:  # whatever Pillow makes of damaged data
+        file = f" of {image.filename}" if getattr(image, "filename", "") else ""
+        warnings.warn(f"the EXIF data{file} cannot be read and is left out: {error!r}", stacklevel=2)
+    return about
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch across and down, where the file says any that can be."""
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    return (across, down) if 0 < across < MOST_DOTS and 0 < down < MOST_DOTS else None
+
+
+def _exif(image: Image.Image) -> bytes:
     exif = image.getexif()
-    exif.pop(Base.Orientation, None)
+    for tag in (Base.Orientation, *STORAGE):
+        exif.pop(tag, None)
     camera = exif.get_ifd(IFD.Exif)
     if Base.ColorSpace in camera:
         camera[Base.ColorSpace] = 1  # sRGB
-    if len(exif):
-        about["exif"] = exif.tobytes()
-    return about
+    return exif.tobytes() if len(exif) else b""

@@ -46,7 +46,8 @@ def run(
         raise ValueError(f"photos must be at least 4 and shifts contain {QUOTED}, got {photos} and {list(shifts)}")
     shifts, quoted = list(shifts), list(shifts).index(QUOTED)
     size = 2 * side + round(2 * max(shifts))
-    pictures = hold_out(load_folder(data, size, minimum=photos + 1, margin=False), photos, seed)[1].pictures(range(photos))
+    loaded = load_folder(data, size, minimum=photos + 1, margin=False, recursive=None)
+    pictures = hold_out(loaded, photos, seed)[1].pictures(range(photos))
     rows = pictures.narrow(-2, (size - 2 * side) // 2, 2 * side)
     target, *shifted = (avg_pool2d(rows.narrow(-1, round(2 * shift), 2 * side), 2) for shift in (0, *shifts))
     # every photo with the following three, around the circle

@@ -5,11 +5,14 @@ would be blown up by Adam.
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import Literal
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 Norm = Literal["batch", "instance", "none"]
 Upsample = Literal["resize", "transposed"]
@@ -27,6 +30,33 @@ def usual_defaults() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
+
+
+class within_size(TorchFunctionMode):
+    """Within, modules may be made of so many numbers in all; ValueError before more memory is taken than that.
+
+    For settings that come from a file, which tells how large a network can be. (The "meta" device, which takes no memory, takes
+    two seconds to import what its arithmetic needs.)
+    """
+
+    FACTORIES = frozenset({torch.empty, torch.zeros, torch.ones, torch.randn, torch.arange})
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.made = most, 0
+
+    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if function in self.FACTORIES:  # of sizes, apart or as a tuple
+            self.made += math.prod(args[0] if isinstance(args[0], (tuple, list)) else args)
+        if self.made > self.most or _broadcast(args) > self.most:
+            raise ValueError(f"these settings make a network of more than {self.most} numbers")
+        return function(*args, **(kwargs or {}))
+
+
+def _broadcast(args: tuple) -> int:
+    """Numbers that the tensors become together. (torch.broadcast_shapes takes a second to import what it needs.)"""
+    shapes = (reversed(one.shape) for one in args if isinstance(one, Tensor))
+    return math.prod(map(max, itertools.zip_longest(*shapes, fillvalue=1)))
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:

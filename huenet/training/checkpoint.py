@@ -15,8 +15,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..files import replacing
-from .config import BaseConfig
+from ..files import must_be_a_file, replacing
+from .config import BaseConfig, check_int
 from .protocol import DataIdentity
 
 Kind = Literal["generator", "training"]
@@ -43,17 +43,19 @@ def write(path: str | os.PathLike[str], kind: Kind, tensors: Mapping[str, Tensor
 def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors, on the CPU, and metadata of a file that `write` made.
 
-    Raises ``CheckpointError`` if it is something else or damaged, ``OSError`` if it cannot be opened.
+    Raises ``CheckpointError`` if it is something else, is damaged, or has numbers that are not finite, as no run writes
+    them; ``OSError`` if it cannot be opened.
     """
     path = Path(path)
-    with path.open("rb"):  # a missing file or folder is an OSError, whatever safetensors would make of it
+    must_be_a_file(path)
+    with path.open("rb"):  # may be forbidden, an OSError, whatever safetensors would make of it
         pass
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, MemoryError) as error:  # of memory: the header may say anything
         raise CheckpointError(f"{path} is damaged or no checkpoint: {error}") from error
     if header.pop("format", None) != "huenet" or header.pop("version", None) != str(VERSION):
         raise CheckpointError(f"{path} is not a huenet checkpoint of version {VERSION}")
@@ -63,18 +65,27 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], d
             "(painting takes generator.safetensors, training checkpoint.safetensors)"
         )
     try:
-        return tensors, {key: json.loads(value) for key, value in header.items()}
-    except ValueError as error:
+        metadata = {key: json.loads(value) for key, value in header.items()}
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} has damaged metadata: {error}") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise CheckpointError(f"{path} has weights that are not finite, such as {name}")
+    return tensors, metadata
 
 
 def load_module(path: str | os.PathLike[str], module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load a state dictionary. Raises ``CheckpointError`` naming ``path`` if names or shapes do not fit."""
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        first = str(error).strip().splitlines()[1:2] or [str(error)]
-        raise CheckpointError(f"{path} holds another architecture's weights: {first[0].strip()}") from error
+    """Load a state dictionary. Raises ``CheckpointError`` naming ``path`` if names, shapes or kinds of numbers do not fit."""
+    expected = module.state_dict()
+    if different := sorted(expected.keys() ^ tensors.keys()):
+        which = "lacks" if different[0] in expected else "has"
+        raise CheckpointError(f"{path} holds another architecture's weights: it {which} {different[0]}")
+    for name, tensor in tensors.items():
+        if (shape := tuple(tensor.shape)) != (wanted := tuple(expected[name].shape)):
+            raise CheckpointError(f"{path} holds another architecture's weights: {name} has shape {shape}, not {wanted}")
+        if tensor.is_floating_point() != expected[name].is_floating_point():  # copying would turn one into the other
+            raise CheckpointError(f"{path} has damaged weights: {name} is of {tensor.dtype}, not {expected[name].dtype}")
+    module.load_state_dict(tensors)
 
 
 def flatten(state: Mapping[int | str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -108,7 +119,8 @@ def check_same_run(path: Path, metadata: Mapping[str, Any], config: BaseConfig, 
     """
     try:
         changes = changed_settings(config.from_dict(metadata["config"]), config)
-        done, before = int(metadata["step"]), {key: metadata[key] for key in data}
+        done, before = metadata["step"], {key: metadata[key] for key in data}
+        check_int("step", done, 0, most=metadata["config"]["train"]["steps"])
         different = _names(before) ^ _names(data)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} describes no run this version knows: {error}") from error

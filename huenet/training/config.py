@@ -6,18 +6,51 @@ own values and raises ``ValueError`` naming the setting.
 
 import dataclasses
 import math
-from typing import Any, Literal, Self, get_type_hints
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+LARGEST = 2**63 - 1
+"""Integer that PyTorch holds."""
+MOST = 2**21
+"""Of a width, a side, a number of bins or pictures: no machine holds more, and the sizes of tensors that are made of two or three
+of them, in bytes, still fit in 63 bits."""
 
 
-def check_int(name: str, value: object, least: int) -> None:
+_KINDS = {int: "an integer", float: "a number", bool: "true or false", str: "a text", type(None): "none"}
+
+
+def check_types(settings: object) -> None:
+    """Raises ``ValueError`` for a field of a dataclass whose value is not of its annotated type; JSON may have any."""
+    for name, kind in get_type_hints(type(settings)).items():
+        if not _is_a(value := getattr(settings, name), kind):
+            kinds = [_KINDS.get(one, repr(one)) for one in get_args(kind) or (kind,)]
+            raise ValueError(f"{name} must be {' or '.join(kinds)}, got {value!r:.40}")
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if kinds := get_args(kind):
+        return any(_is_a(value, one) for one in kinds)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def check_int(name: str, value: object, least: int, most: int = LARGEST) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r:.40}")
+    if value > most:
+        raise ValueError(f"{name} must be {'below 2**63' if most == LARGEST else f'at most {most}'}, got {value!r:.40}")
 
 
 def check_number(name: str, value: float, least: float, below: float = math.inf) -> None:
     if not (math.isfinite(value) and least <= value < below):
         limit = "" if below == math.inf else f" and below {below:g}"
         raise ValueError(f"{name} must be a number of at least {least:g}{limit}, got {value}")
+
+
+HIGHEST_RATE = 1e6
+"""Of learning: weights are of order one, a step of Adam is of the size of the rate, and numbers beyond 1e38 are none in float32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,14 +88,14 @@ class BaseTrainConfig:
     float32."""
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("hold_out", 0), ("seed", 0)):
+        check_types(self)
+        check_int("batch_size", self.batch_size, 1, MOST)
+        for name, least in (("steps", 1), ("warmup", 0), ("hold_out", 0), ("seed", 0)):
             check_int(name, getattr(self, name), least)
-        if self.seed >= 2**63:
-            raise ValueError(f"seed must be below 2**63, got {self.seed}")
         for name in ("learning_rate", "discriminator_learning_rate"):
             rate = getattr(self, name)
-            if rate is not None and not (math.isfinite(rate) and rate > 0):
-                raise ValueError(f"{name} must be a positive number, got {rate}")
+            if rate is not None and not 0 < rate < HIGHEST_RATE:
+                raise ValueError(f"{name} must be a positive number below {HIGHEST_RATE:g}, got {rate}")
         for name in ("beta1", "beta2", "ema"):
             check_number(name, getattr(self, name), 0.0, below=1.0)
 
@@ -85,6 +118,7 @@ class RunConfig:
     """Show the progress bar."""
 
     def __post_init__(self) -> None:
+        check_types(self)
         for name in ("checkpoint_every", "sample_every", "log_every"):
             check_int(name, getattr(self, name), 1)
         if self.max_minutes is not None and not self.max_minutes > 0:

@@ -1,13 +1,17 @@
 """Training metrics as `metrics.csv` and for TensorBoard, with no step twice however often a run is killed and resumed."""
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ..files import replacing
+from ..files import must_be_a_file, replacing
+
+LONGEST = 10_000
+"""Characters read of a line: more is none of ours, and may be all of a huge file."""
 
 
 class MetricsLog:
@@ -23,7 +27,10 @@ class MetricsLog:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Add a row; ``values`` has a number for every column."""
-        self._csv.writerow({"step": step, **values})
+        try:
+            self._csv.writerow({"step": step, **values})
+        except OSError as error:  # of a full disk, which does not say where
+            raise OSError(error.errno, error.strerror, self._file.name) from error
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
@@ -41,18 +48,42 @@ def _truncate(path: Path, columns: list[str], step: int) -> None:
     """Keep the header and the complete rows up to ``step``; make the file where there is none."""
     kept: list[list[str]] = []
     if step > 0 and path.exists():
-        kept = [row for number, row in _rows(path, len(columns)) if number <= step]
+        kept = [row for row in _rows(path, columns) if int(row[0]) <= step]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([columns, *kept])
 
 
-def _rows(path: Path, columns: int) -> Iterator[tuple[int, list[str]]]:
-    """Complete rows with their steps; a kill may have cut the last one. Raises ``ValueError`` naming the file and the line."""
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.reader(line.replace("\0", "\ufffd") for line in file))
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) == columns and row[0].isdecimal():
-            yield int(row[0]), row
-        elif line < len(rows) and row:
-            found = f"expected a step and {columns - 1} numbers, got {','.join(row)[:60]!r}"
-            raise ValueError(f"{path}, line {line}: {found}: mend the line, or move the file away to begin another")
+def _rows(path: Path, columns: list[str]) -> Iterator[list[str]]:
+    """Complete rows, by ascending steps; a kill may have cut the last one. Raises ``ValueError`` naming the file and the line.
+
+    Lines are taken apart at their commas: nothing in them is quoted, and `csv` would make one field of all that follows a stray
+    quotation mark.
+    """
+    must_be_a_file(path)
+    step = 0
+    with path.open(encoding="utf-8-sig", errors="replace") as file:  # editors put marks before the first line
+        for number, line in enumerate(iter(lambda: file.readline(LONGEST), ""), start=1):
+            row, wanted = line.rstrip("\n").split(","), None
+            if number == 1:
+                wanted = ",".join(columns) if row != columns else None
+            elif row == [""]:
+                continue
+            elif not _is_row(row, len(columns)):
+                if not line.endswith("\n") and len(line) < LONGEST:
+                    return
+                wanted = f"a step and {len(columns) - 1} numbers"
+            elif int(row[0]) <= step:
+                wanted = f"a step above {step}"
+            else:
+                step = int(row[0])
+                yield row
+            if wanted is not None:
+                got = f"{line.rstrip()[:60]!r}: mend the line, or move the file away to begin another"
+                raise ValueError(f"{path}, line {number}: expected {wanted}, got {got}")
+
+
+def _is_row(row: list[str], columns: int) -> bool:
+    try:
+        return len(row) == columns and row[0].isdecimal() and int(row[0]) > 0 and all(math.isfinite(float(field)) for field in row)
+    except ValueError:
+        return False

@@ -98,13 +98,27 @@ class TrainedNetworks:
         for name, network in self.networks.items():
             load_module(path, network, without_prefix(name, tensors))
             optimizer = self.optimizers[name]
-            moments = unflatten(without_prefix(f"{name}_optimizer", tensors))
-            shapes = [{key: value.shape for key, value in entry.items()} for _, entry in sorted(moments.items())]
-            if shapes != [{"step": (), "exp_avg": one.shape, "exp_avg_sq": one.shape} for one in network.parameters()]:
-                raise CheckpointError(f"{path} lacks the state of the {name}'s optimiser")
+            moments = self._moments(path, name, tensors)
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         for name, average in self.averages.items():
             load_module(path, average, without_prefix(self.average_names[name], tensors))
+
+    def _moments(self, path: Path, name: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        """Adam's state of a network. What it divides by and takes the root of must be as a step leaves it."""
+        try:
+            moments = unflatten(without_prefix(f"{name}_optimizer", tensors))
+        except ValueError as error:
+            raise CheckpointError(f"{path} has another optimiser's state: {error}") from error
+        found = [{key: (value.shape, value.dtype) for key, value in entry.items()} for _, entry in sorted(moments.items())]
+        wanted = [
+            {"step": ((), torch.float32), "exp_avg": (one.shape, one.dtype), "exp_avg_sq": (one.shape, one.dtype)}
+            for one in self.networks[name].parameters()
+        ]
+        if found != wanted:
+            raise CheckpointError(f"{path} lacks the state of the {name}'s optimiser")
+        if any((entry[key] < 0).any() for entry in moments.values() for key in ("step", "exp_avg_sq")):
+            raise CheckpointError(f"{path} has a damaged state of the {name}'s optimiser: it is negative")
+        return moments
 
     def _average(self, averaged: Any, current: Any, count: Any) -> None:
         get_ema_multi_avg_fn(self.decay)(averaged, current, count)

@@ -102,8 +102,8 @@ def test_mistakes_are_told_in_one_line(arguments: list[str], complaint: str, cap
 
 def test_other_files_are_not_taken_for_results(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    for text in ("{", "[]", json.dumps({"schema": 0})):
-        file.write_text(text)
+    for content in (b"{", b"[]", json.dumps({"schema": 0}).encode(), b"\x89PNG", b"[" * 100_000):
+        file.write_bytes(content)
         with pytest.raises(ValueError, match=r"results\.json"):
             results.load(tmp_path)
 

@@ -72,6 +72,11 @@ def test_mistakes_are_clear_where_no_boxes_can_be_drawn() -> None:
     assert arguments._unboxed(said) == "Missing from huenet train: --out PATH"
 
 
+def test_an_empty_argument_is_no_folder() -> None:
+    with pytest.raises(Mistake, match="empty argument after --out: is it a variable that is not set"):
+        parse(["evaluate", "--checkpoint", "c", "--data", "d", "--out", ""])
+
+
 def test_parse_raises_mistakes() -> None:
     with pytest.raises(Mistake, match="--data"):
         parse(["train"])

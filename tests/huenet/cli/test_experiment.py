@@ -12,6 +12,7 @@ from PIL import Image
 
 from huenet.cli import main
 from huenet.experiments import contextual
+from huenet.files import claimed
 
 
 def test_experiment_writes_its_figure_and_numbers(
@@ -22,12 +23,26 @@ def test_experiment_writes_its_figure_and_numbers(
     for number in range(5):
         field = rng.integers(0, 255, (12, 12, 3)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
         Image.fromarray(field).save(tmp_path / f"{number}.png")
+    (tmp_path / "below").mkdir()
     assert main(["experiment", "contextual", "--data", str(tmp_path), "--out", str(out)]) == 0
     assert json.loads((out / "contextual.json").read_text())["quoted"]["contextual"] < 1
     assert (out / "contextual.png").is_file()
-    assert "written to" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "written to" in said.out and said.err.splitlines() == [
+        f"huenet: warning: left out of {tmp_path}: 2 folders (below, out)"
+    ]
 
 
 def test_experiment_names_what_its_data_lacks(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["experiment", "structure", "--data", str(folder), "--out", str(tmp_path / "out")]) == 2
     assert "at least two pairs of images NAME_A and NAME_B" in capsys.readouterr().err
+
+
+def test_one_writes_at_a_time(folder: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What belongs together, a figure and its numbers, is of one run."""
+    experiment = ["experiment", "structure", "--data", str(folder), "--out", str(tmp_path)]
+    evaluate = ["evaluate", "--checkpoint", f"{trained}/generator.safetensors", "--data", str(folder), "--out", str(tmp_path)]
+    for part, command in (("structure", experiment), ("table1", evaluate)):
+        with claimed(tmp_path, part):
+            assert main(command) == 2
+        assert f"huenet: error: {tmp_path} is being written by process" in capsys.readouterr().err

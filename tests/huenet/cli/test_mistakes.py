@@ -11,6 +11,8 @@ import torch
 
 from huenet.cli import main
 from huenet.cli.demo import Demo
+from huenet.training import checkpoint
+from tests.huenet.mangled.pictures import picture
 
 
 @pytest.fixture
@@ -18,6 +20,7 @@ def mistakes(folder: Path, trained: Path, tmp_path: Path) -> dict[str, Path]:
     """Files and folders of every kind, by name."""
     (tmp_path / "empty").mkdir()
     (tmp_path / "zero.png").touch()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
     (tmp_path / "text.png").write_text("not an image")
     safetensors.torch.save_file({"w": torch.ones(2)}, tmp_path / "foreign.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((trained / "generator.safetensors").read_bytes()[:500])
@@ -49,6 +52,19 @@ MISTAKES = [
     ("train --data {photos} --out {tmp}/a --device meta", "device meta is not available"),
     ("train --data {photos} --out {tmp}/a --seed 99999999999999999999", "seed must be below"),
     ("train --data {photos} --out {tmp}/a --size 2000000", "out of memory"),
+    ("train --data {photos} --out {tmp}/a --size 2000000000000", "size must be at most 2097152"),
+    ("train --data {photos} --out {tmp}/a --preset small --size 2000 --batch-size 2000000", "out of memory"),
+    ("train --data {photos} --out {tmp}/a --preset small --size 2000000 --batch-size 2000000", "out of memory"),
+    ("train --data {photos} --out {tmp}/a --curves 99999999999999999999", "curves must be at most 2097152"),
+    ("train --data {photos} --out {tmp}/a --discriminator-depth 2000000", "discriminator_depth 2000000 needs images"),
+    ("train --data {photos} --out {tmp}/a --learning-rate 1e300", "learning_rate must be a positive number below 1e+06"),
+    ("train --data {tmp}/circle --out {tmp}/a", "circle is not a folder of images: Too many levels of symbolic links"),
+    ("train --data {photos} --out {tmp}/circle", "circle"),
+    ("evaluate --checkpoint {generator} --data {photos} --out {tmp}/circle", "circle"),
+    ("transfer {tmp}/circle {photo} --checkpoint {generator} --out {tmp}/o.png", "circle"),
+    ("transfer {photo} {photo} --checkpoint {generator} --out /proc/o.png", "/proc/o.png: No such file"),
+    ("experiment structure --data {photos} --out {tmp}/e --seed -1", "seed must be an integer of at least 0"),
+    ("experiment harmonic --data {photos} --out {tmp}/e --seed 99999999999999999999", "seed must be below 2**63"),
     ("train --data {tmp}/nowhere --out {tmp}/a", "nowhere"),
     ("train --data {tmp}/empty --out {tmp}/a", "empty has 0 usable images"),
     ("train --data {tmp}/one --out {tmp}/a", "1 usable image"),
@@ -110,3 +126,38 @@ def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
     monkeypatch.setattr(Demo, "execute", interrupted)
     assert main(["demo"]) == 130 and capsys.readouterr().err == "huenet: interrupted\n"
+
+
+def test_warnings_are_one_line_each_with_the_file(
+    folder: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Whoever warns: Pillow does not say of which file."""
+    sources = tmp_path / "a\nb"
+    sources.mkdir()
+    for name in ("1.tif", "2.tif"):
+        (sources / name).write_bytes(picture("tiff")[1][:300])
+    shutil.copy(sorted(folder.iterdir())[0], sources / "good.png")
+    options = ["--checkpoint", str(trained / "generator.safetensors"), "--device", "cpu"]
+    assert main(["transfer", str(sources), str(sorted(folder.iterdir())[1]), *options, "--out", str(tmp_path / "o")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("huenet: warning: ") and f"{tmp_path}/a b/" in line for line in said)
+    warned = [line for line in said if "skipped" not in line]
+    for name in ("1.tif", "2.tif"):
+        assert any(line.startswith(f"huenet: warning: {tmp_path}/a b/{name}: ") for line in warned), said
+    assert not recwarn.list
+
+
+def test_weights_too_large_to_compute_with_are_named(
+    folder: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """They are finite, what they make is not; no picture is painted black for it."""
+    tensors, metadata = checkpoint.read(trained / "generator.safetensors", "generator")
+    checkpoint.write(tmp_path / "large.safetensors", "generator", {name: one * 1e30 for name, one in tensors.items()}, metadata)
+    options = ["--checkpoint", str(tmp_path / "large.safetensors"), "--device", "cpu", "--out", str(tmp_path / "o")]
+    photo = str(next(folder.iterdir()))
+    assert main(["transfer", str(folder), photo, *options]) == 2
+    assert main(["evaluate", "--data", str(folder), *options]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"huenet: error: {tmp_path}/large.safetensors paints what is not finite: its weights are damaged"
+    assert second.startswith(f"huenet: error: {tmp_path}/large.safetensors must return RGB in [0, 1], got nan to nan")
+    assert not list((tmp_path / "o").glob("*.png"))

@@ -33,3 +33,12 @@ def test_names_in_another_encoding_and_figures_without_pyplot(trained: Path, fol
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120, env=environment)
     assert len(list((tmp_path / "o").iterdir())) == 2
     assert "caf\\udce9.png" in (tmp_path / "e" / "table1.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_output_is_named() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "huenet", "--help"], cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (2, "huenet: error: standard output: No space left on device\n")

@@ -51,7 +51,7 @@ def test_subfolders(transfer, folder: Path, tmp_path: Path, capsys: pytest.Captu
         (sources / place).mkdir(exist_ok=True)
         shutil.copy(next(folder.iterdir()), sources / place / "a.png")
     assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "flat") == 0
-    assert "1 folder (b; --recursive searches them)" in capsys.readouterr().err
+    assert "1 folder (b; --recursive, or recursive=True in Python, searches them)" in capsys.readouterr().err
     assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "deep", "--recursive") == 0
     assert sorted(path.relative_to(tmp_path / "deep").as_posix() for path in (tmp_path / "deep").rglob("*.png")) == [
         "a.png", "b/a.png", "b/c/a.png",

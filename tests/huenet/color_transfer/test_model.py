@@ -110,6 +110,57 @@ def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
         load_generator(path)
 
 
+HUGE = [{name: value} for name in ("width", "condition_bins", "condition_width") for value in (10**6, 2**21)]
+
+
+@pytest.mark.parametrize("setting", [*HUGE, {"knots": 2**21}, {"curves": 2**21}], ids=str)
+def test_settings_of_a_huge_network_take_no_memory(
+    tmp_path: Path, setting: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused before a tensor of more numbers than the file could hold is made."""
+    path, model = tmp_path / "huge.safetensors", HueNet(ModelConfig(size=32, width=2, condition_bins=4, condition_width=4, knots=4))
+    settings = {"model": {**vars(model.config), **setting}}
+    checkpoint.write(path, "generator", model.generator.state_dict(), settings)
+    made, empty = [], torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, **options: made.append(empty(*size, **options)) or made[-1])
+    with pytest.raises(
+        CheckpointError, match=r"huge.safetensors describes no model this version knows: these settings make a netw"
+    ):
+        load_generator(path)
+    assert sum(tensor.numel() for tensor in made) < 10**7
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"hue_input": "hue"}, "hue_input must be 'value' or 'vector'"),
+        ({"conditioning": "none"}, "conditioning must be"),
+        ({"head": []}, "head must be"),
+        ({"input_skip": "yes"}, "input_skip must be true or false, got 'yes'"),
+        ({"dropout": False}, "dropout must be a number, got False"),
+        ({"depth": 3.0}, "depth must be an integer or none, got 3.0"),
+        ({"size": 10**400}, "size must be at most 2097152"),
+        ({"width": 2**62}, "width must be at most 2097152"),
+        ({"discriminator_depth": 2**21}, "discriminator_depth 2097152 needs images"),
+        ({"new": 1}, "new"),
+    ],
+    ids=str,
+)
+def test_settings_of_another_kind_are_named(tmp_path: Path, setting: dict[str, object], named: str) -> None:
+    path, model = tmp_path / "other.safetensors", HueNet(CONFIG)
+    checkpoint.write(path, "generator", model.generator.state_dict(), {"model": {**vars(model.config), **setting}})
+    with pytest.raises(CheckpointError, match=rf"other.safetensors describes no model this version knows: .*{named}"):
+        load_generator(path)
+
+
+@pytest.mark.parametrize("names", [3, None, "a.png", [1], [["a.png"]], ["a.png", "a.png"], {"a.png": 1}], ids=str)
+@pytest.mark.parametrize("key", ["trained_on", "held_out"])
+def test_names_of_photos_that_are_none_are_named(tmp_path: Path, key: str, names: object) -> None:
+    save_generator(tmp_path / "names.safetensors", HueNet(CONFIG), {key: names})
+    with pytest.raises(CheckpointError, match=rf"names.safetensors has damaged metadata: {key} is no list of different names"):
+        load_generator(tmp_path / "names.safetensors")
+
+
 def test_a_target_without_hue_leaves_the_sources() -> None:
     """A cast of a step of eight bits is no colour; between one and four steps hues turn a part of their way."""
     torch.manual_seed(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -167,3 +168,11 @@ def test_sample_grid() -> None:
     strips = sample_grid(*(image.repeat(5, 1, 1, 1)[:5] for image in triple), columns=2)
     assert strips.size == (2 * 34, 3 * 3 * 34)
     assert (np.asarray(strips)[-3 * 34 :, 34:] == 255).all()  # the place of the sixth sample is empty
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        with pytest.raises(ValueError, match=f"cannot read the image {path}: is a pipe, a socket or a device"):
+            load_image(path)

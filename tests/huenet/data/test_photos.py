@@ -22,7 +22,7 @@ def test_folder(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\n")
     (tmp_path / "below").mkdir()
     save(tmp_path / "below" / "d.png")
-    left_out = r"left out of .*: 1 file that Pillow does not read \(labels.csv\) and 1 folder \(below; --recursive searches them\)$"
+    left_out = r"left out of .*: 1 file that Pillow does not read \(labels.csv\) and 1 folder \(below; --recursive, or .*\)$"
     with pytest.warns(UserWarning, match=left_out):
         assert [path.name for path in find_images(tmp_path)] == ["a.JPG", "b.png", "c.webp"]
     (tmp_path / "labels.csv").unlink()
@@ -114,3 +114,10 @@ def test_hold_out() -> None:
     for count in (10, -1):
         with pytest.raises(ValueError, match=f"cannot hold out {count} of 10 photos"):
             hold_out(photos, count, seed=0)
+
+
+def test_who_cannot_search_subfolders_is_not_told_to(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for recursive, said in ((False, r"\(below; --recursive, or recursive=True in Python, searches them\)$"), (None, r"\(below\)$")):
+        with pytest.warns(UserWarning, match=said):
+            find_images(tmp_path, recursive)

@@ -69,6 +69,42 @@ def test_what_a_file_carries_is_kept(tmp_path: Path) -> None:
             assert name == "out.webp" or round(float(out.info["dpi"][0])) == 300
 
 
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg"])
+def test_how_a_tiff_stores_its_pixels_is_not_told_of_another_picture(tmp_path: Path, suffix: str) -> None:
+    """Pillow counts these tags among EXIF data; of a deep grey TIFF they made the next one unreadable."""
+    deep = Image.fromarray(RAMP[..., 0].astype(np.uint16) * 257)
+    tags = {Base.PlanarConfiguration: 1, Base.Copyright: "somebody", 65000: "own"}
+    deep.save(tmp_path / "in.tif", icc_profile=wide_gamut(), tiffinfo=tags)
+    picture = Picture.read(tmp_path / "in.tif")
+    save(picture.painted(picture.rgb), tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        assert out.size == deep.size and np.abs(np.array(out).astype(int)[..., 0] - RAMP[..., 0]).mean() < 3
+        assert out.getexif()[Base.Copyright] == "somebody" and out.getexif()[65000] == "own"
+        assert suffix == ".tif" or not out.getexif().keys() & {Base.ImageWidth, Base.BitsPerSample, Base.StripOffsets, 34675}
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (float("nan"), 72), (1e300, 1e300), (-72, 72)], ids=str)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".webp"])
+def test_a_resolution_that_is_none_is_left_out(tmp_path: Path, suffix: str, dpi: tuple[float, float]) -> None:
+    image = Image.fromarray(RAMP)
+    image.info["dpi"] = dpi
+    picture = Picture.of(image)
+    save(picture.painted(picture.rgb), tmp_path / f"out{suffix}")
+    assert load_image(tmp_path / f"out{suffix}").shape == picture.rgb.shape
+
+
+def test_exif_data_too_long_for_jpeg_is_left_out_and_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[Base.Copyright] = "x" * 70_000
+    Image.fromarray(RAMP).save(tmp_path / "in.png", exif=exif)
+    picture = Picture.read(tmp_path / "in.png")
+    with pytest.warns(UserWarning, match=r"out\.jpg lacks the EXIF data, \d+ bytes, of which JPEG takes 65533"):
+        save(picture.painted(picture.rgb), tmp_path / "out.jpg")
+    save(picture.painted(picture.rgb), tmp_path / "out.png")
+    assert Image.open(tmp_path / "out.png").getexif()[Base.Copyright] == "x" * 70_000
+    assert load_image(tmp_path / "out.jpg").shape == picture.rgb.shape
+
+
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
 def test_transparency_is_kept(tmp_path: Path, suffix: str) -> None:
     rgba = np.dstack([RAMP, np.arange(RAMP.size // 3).reshape(RAMP.shape[:2]) % 256]).astype(np.uint8)

@@ -108,3 +108,39 @@ def test_optimiser_states_flatten_and_back() -> None:
     state = optimizer.state_dict()["state"]
     assert checkpoint.unflatten(checkpoint.flatten(state)).keys() == state.keys()
     assert all(torch.equal(checkpoint.unflatten(checkpoint.flatten(state))[0][key], state[0][key]) for key in state[0])
+
+
+def test_deep_metadata_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "deep.safetensors"
+    safetensors.torch.save_file(TENSORS, path, {"format": "huenet", "version": "1", "kind": "generator", "model": "[" * 100_000})
+    with pytest.raises(CheckpointError, match=r"deep.safetensors has damaged metadata"):
+        read(path, "generator")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_what_is_not_finite_is_named(tmp_path: Path, value: float) -> None:
+    write(tmp_path / "bad.safetensors", "training", {**TENSORS, "c": torch.tensor([1.0, value])}, {})
+    with pytest.raises(CheckpointError, match=r"bad.safetensors has weights that are not finite, such as c"):
+        read(tmp_path / "bad.safetensors", "training")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(OSError, match=r"a pipe, .*pipe\.safetensors"):
+        read(tmp_path / "pipe.safetensors", "generator")
+
+
+def test_weights_of_another_kind_or_shape_are_named(tmp_path: Path) -> None:
+    module = torch.nn.BatchNorm1d(3)
+    good = module.state_dict()
+    for changed, said in (
+        ({"weight": torch.ones(3, dtype=torch.int32)}, "damaged weights: weight is of torch.int32, not torch.float32"),
+        ({"num_batches_tracked": torch.tensor(1.5)}, "damaged weights: num_batches_tracked is of torch.float32"),
+        ({"bias": torch.ones(4)}, r"another architecture's weights: bias has shape \(4,\), not \(3,\)"),
+        ({"more": torch.ones(4)}, "another architecture's weights: it has more"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"a.safetensors h.* {said}"):
+            checkpoint.load_module("a.safetensors", module, {**good, **changed})
+    checkpoint.load_module("a.safetensors", module, {**good, "weight": torch.full((3,), 2.0, dtype=torch.float64)})
+    assert module.weight.tolist() == [2.0] * 3

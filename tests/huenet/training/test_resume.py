@@ -67,3 +67,32 @@ def test_a_checkpoint_with_a_damaged_optimiser_is_named(tmp_path: Path, key: str
         checkpoint.write(tmp_path / CHECKPOINT, "training", damaged, metadata)
         with pytest.raises(CheckpointError, match=r"lacks the state of the generator's optimiser"):
             run(tiny(steps=2), tmp_path)
+
+
+@pytest.mark.parametrize("step", ["2", 2.0, True, -1, 3, 10**30, None, float("nan")])
+def test_a_step_that_is_none_is_named(tmp_path: Path, step: object) -> None:
+    run(tiny(steps=2), tmp_path)
+    tensors, metadata = checkpoint.read(tmp_path / CHECKPOINT, "training")
+    checkpoint.write(tmp_path / CHECKPOINT, "training", tensors, {**metadata, "step": step})
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors describes no run this version knows: step must be"):
+        run(tiny(steps=2), tmp_path)
+
+
+def test_an_optimiser_that_no_step_leaves_is_named(tmp_path: Path) -> None:
+    run(tiny(steps=1), tmp_path)
+    tensors, metadata = checkpoint.read(tmp_path / CHECKPOINT, "training")
+    for name, value, said in (
+        ("step", -1.0, "negative"),  # by which Adam would divide by zero
+        ("exp_avg_sq", -1.0, "negative"),
+        ("step", 1, "lacks the state"),
+    ):
+        full = f"generator_optimizer/0.{name}"
+        changed = torch.full_like(tensors[full], value, dtype=torch.int32 if isinstance(value, int) else None)
+        checkpoint.write(tmp_path / CHECKPOINT, "training", {**tensors, full: changed}, metadata)
+        with pytest.raises(CheckpointError, match=rf"checkpoint.safetensors .*{said}"):
+            run(tiny(steps=2), tmp_path)
+    checkpoint.write(
+        tmp_path / CHECKPOINT, "training", {**tensors, "generator_optimizer/first.step": tensors[full].clone()}, metadata
+    )
+    with pytest.raises(CheckpointError, match=r"checkpoint.safetensors has another optimiser's state"):
+        run(tiny(steps=2), tmp_path)
