@@ -34,7 +34,8 @@ class Bins:
         window: `logistic` (the paper), `gaussian`, `triangular` or `bspline` (cubic).
 
     Samples outside the range are defined by the same formulas: `open` counts what reaches in, `reflect` adds exactly the
-    images -t and 2K - t, `circular` wraps.
+    images -t and 2K - t, `circular` wraps, as far as bins can be told apart: beyond 2^23 bins in float32 and 2^52 in float64
+    samples have no place on the circle, and what is made of them is NaN.
 
     Raises:
         TypeError, ValueError: for a value outside the above; the message names the argument.
@@ -90,9 +91,16 @@ class Bins:
         return self.count / (self.high - self.low)
 
     def coordinate(self, x: Tensor) -> Tensor:
-        """Samples in bin widths, t = (x - low) * scale, in float64 so that t - k is not rounded away; circular: in [0, count]."""
+        """Samples in bin widths, t = (x - low) * scale, in float64 so that t - k is not rounded away; circular: in [0, count], NaN
+        for what has no place there."""
         t = (x.double() - self.low) * self.scale
-        return torch.remainder(t, self.count) if BOUNDARIES[self.boundary].periodic else t
+        if not BOUNDARIES[self.boundary].periodic:
+            return t
+        return torch.remainder(torch.where(x.abs() < self.farthest(x.dtype), t, torch.nan), self.count)
+
+    def farthest(self, dtype: torch.dtype) -> float:
+        """Samples on a circle must be nearer to 0 than this: beyond, the numbers of `dtype` are more than a bin apart."""
+        return max(abs(self.low), abs(self.high)) + 1 / (torch.finfo(dtype).eps * self.scale)
 
     def response(self, u: Tensor) -> Tensor:
         """The window at distance u (bin widths) from a bin's centre."""

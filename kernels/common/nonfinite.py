@@ -1,9 +1,9 @@
 """What becomes of values that are not finite: one rule for every operator and backend.
 
 A row is what one result is made of: the samples of an image, the pixels of a patch. A NaN in any input of a row, a weight that is
-not finite, or an infinite sample on a circle, where it has no place, makes all results of the row NaN. Where a result is not
-finite, the gradients of everything in its row are NaN, whatever comes from above. Elsewhere infinite samples lie beyond all bins:
-they respond in none, and their gradient is 0. Other rows never know.
+not finite, or on a circle a sample so large that it has no place there (`Bins.farthest`), makes all results of the row NaN. Where a
+result is not finite, the gradients of everything in its row are NaN, whatever comes from above. Elsewhere infinite samples lie
+beyond all bins: they respond in none, and their gradient is 0. Other rows never know.
 
 Forward, the backends spread NaN themselves. Backward, the fused and the portable ones need not look: `Operator` hands them a
 gradient that is NaN where the result is not finite. The references, which autograd differentiates, end with `spoil`.
@@ -18,7 +18,7 @@ from .boundaries import BOUNDARIES
 
 def placeless(x: Tensor, bins: Bins) -> Tensor:
     """Which samples have no place among the bins."""
-    return ~x.isfinite() if BOUNDARIES[bins.boundary].periodic else x.isnan()
+    return ~(x.abs() < bins.farthest(x.dtype)) if BOUNDARIES[bins.boundary].periodic else x.isnan()
 
 
 def spread(result: Tensor, shares: Tensor | None, *axes: tuple[Tensor, Bins]) -> Tensor:

@@ -42,6 +42,8 @@ class Axis(NamedTuple):
     OFFSET: float
     OFFSET_LOW: float
     BOUNDARY: str
+    #: samples on a circle are nearer to 0 than this
+    FARTHEST: float
     #: the window's response and derivative, (u, BANDWIDTH, CONSTANT) -> value
     RESPONSE: Any
     DERIVATIVE: Any
@@ -116,6 +118,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         OFFSET=coarse_offset,
         OFFSET_LOW=offset - coarse_offset,
         BOUNDARY=bins.boundary,
+        FARTHEST=bins.farthest(dtype),
         RESPONSE=_compiled(window.kernel_response),
         DERIVATIVE=_compiled(window.kernel_derivative),
         BANDWIDTH=width,

@@ -30,17 +30,18 @@ def images(axis: Axis) -> int:
 
 @triton.jit
 def placeless(x, A: tl.constexpr):
-    """Which samples have no place on the axis: NaN, and infinite ones on a circle."""
-    bad = x != x
-    if A.BOUNDARY == "circular":
-        bad = bad | (tl.abs(x) == float("inf"))
-    return bad
+    """Which samples have no place on the axis: NaN, and very large ones on a circle."""
+    x = within_reach(x, A)
+    return x != x
 
 
 @triton.jit
 def within_reach(x, A: tl.constexpr):
-    """Samples beyond the reach of any bin, infinite ones among them, brought to where they still respond in none; NaN stays."""
-    if A.BOUNDARY != "circular":
+    """Samples beyond the reach of any bin, infinite ones among them, brought to where they still respond in none; NaN stays, and on
+    a circle what has no place there becomes NaN."""
+    if A.BOUNDARY == "circular":
+        x = tl.where(tl.abs(x) < A.FARTHEST, x, float("nan"))
+    else:
         scale: tl.constexpr = A.SCALE + A.SCALE_LOW
         lowest: tl.constexpr = (-2 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale + A.ORIGIN
         highest: tl.constexpr = (3 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale + A.ORIGIN
