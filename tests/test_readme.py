@@ -31,3 +31,18 @@ def test_examples_run(example: str) -> None:
 
 def test_there_are_examples():
     assert len(EXAMPLES) >= 3
+
+
+PROMISES = re.findall(r"\| `(tests/[\w/]+\.py)::(\w+)` \|\n", (REPOSITORY / "docs" / "promises.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path, name", PROMISES)
+def test_promises_are_held_by_tests(path: str, name: str) -> None:
+    assert re.search(rf"^def {name}\(", (REPOSITORY / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_promise_names_its_test():
+    rows = [
+        line for line in (REPOSITORY / "docs" / "promises.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")
+    ]
+    assert len(rows) - 3 == len(PROMISES) > 30  # but for the heads of three tables

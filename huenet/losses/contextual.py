@@ -19,7 +19,7 @@ from ..kernels import contextual_similarity
 from ..kernels.common.devices import full_precision
 from ..kernels.contextual_similarity import check_options, of_metric
 from ..kernels.contextual_similarity.reference import directions
-from .arguments import check_images
+from .arguments import check_images, not_negative
 
 FeatureMaps = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
@@ -56,11 +56,10 @@ class ContextualLoss(nn.Module):
         backend: str | None = None,
     ) -> None:
         super().__init__()
-        if not spatial_weight >= 0:
-            raise ValueError(f"spatial_weight must not be negative, got {spatial_weight!r}")
         self.features = Patches() if features is None else features
         self.weights = weights if weights is None or isinstance(weights, Mapping) else list(weights)
-        self.spatial_weight, self.distance, self.center = spatial_weight, distance, center
+        self.spatial_weight = not_negative("spatial_weight", spatial_weight)
+        self.distance, self.center = distance, center
         self.options = {"bandwidth": bandwidth, "eps": eps, "reduce": reduce, "backend": backend}
         check_options(bandwidth, eps, distance, center, reduce)
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from ..color import FULL_HUE, NO_HUE, hue_presence
 from ..kernels import Bins, MutualInformation, histogram_emd, mutual_information, soft_histogram
 from ..kernels.common.devices import full_precision
-from .arguments import at_least_float32, check_images
+from .arguments import at_least_float32, check_images, not_negative
 
 EmdScale = Literal["rms", "raw"]
 MiForm = Literal["relative", "conditional", "information", "normalized"]
@@ -46,14 +46,16 @@ def _pixels(name: str, image: Tensor, channels: int | None = None) -> Tensor:
 def _optional_pixels(name: str, weights: Tensor | None, image: Tensor) -> Tensor | None:
     if weights is None:
         return None
-    if weights.dtype == torch.bool:
+    if isinstance(weights, Tensor) and weights.dtype == torch.bool:
         weights = weights.to(at_least_float32(image).dtype)
-    if weights.ndim == 4 and (weights.shape[0], *weights.shape[2:]) != (image.shape[0], *image.shape[2:]):
+    check_images(**{name: weights})
+    if (weights.shape[0], *weights.shape[2:]) != (image.shape[0], *image.shape[2:]):
         raise ValueError(f"{name} must match its image {tuple(image.shape)}, got {tuple(weights.shape)}")
     return _pixels(name, weights, image.shape[1]).to(_pixels("image", image).dtype)
 
 
 def _check_paired(output_hue: Tensor, source_hue: Tensor) -> None:
+    check_images(output_hue=output_hue, source_hue=source_hue)
     if output_hue.shape != source_hue.shape:
         shapes = f"{tuple(output_hue.shape)} and {tuple(source_hue.shape)}"
         raise ValueError(f"output_hue and source_hue must have one shape, got {shapes}")
@@ -110,6 +112,7 @@ class CircularEMDLoss(nn.Module):
         """
         if (target_hue is None) == (target_histogram is None):
             raise ValueError("give either target_hue or target_histogram")
+        check_images(output_hue=output_hue)
         q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
         with full_precision(output_hue):
             pixels, votes = _pixels("output_hue", output_hue), _optional_pixels("output_weights", output_weights, output_hue)
@@ -124,6 +127,7 @@ class CircularEMDLoss(nn.Module):
 
     def histogram(self, hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Soft histogram (Eq. 5) of each channel, (B, C, H, W) -> (B, C, K)."""
+        check_images(hue=hue)
         with full_precision(hue):
             votes = _optional_pixels("weights", weights, hue)
             return soft_histogram(_pixels("hue", hue), self.bins, weights=votes, backend=self.backend)
@@ -228,8 +232,10 @@ class HueNetLoss(nn.Module):
         faint: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
-        self.emd_weight, self.mi_weight = emd_weight, mi_weight
-        self.adversarial_weight, self.smoothness_weight = adversarial_weight, smoothness_weight
+        self.emd_weight = not_negative("emd_weight", emd_weight)
+        self.mi_weight = not_negative("mi_weight", mi_weight)
+        self.adversarial_weight = not_negative("adversarial_weight", adversarial_weight)
+        self.smoothness_weight = not_negative("smoothness_weight", smoothness_weight)
         self.emd = CircularEMDLoss(bins, emd_scale, backend=backend, faint=faint)
         self.mi = MutualInformationLoss(bins if mi_bins is None else mi_bins, mi_form, backend, faint=faint)
         self.adversarial = AdversarialLoss()

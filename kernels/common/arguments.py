@@ -45,6 +45,8 @@ def samples(name: str, x: Tensor) -> Tensor:
     """Samples as float32 or float64. TypeError for what is no floating tensor, ValueError for a scalar."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(x).__name__}")
+    if x.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense tensor, got {x.layout}; {name}.to_dense() is one")
     if not x.dtype.is_floating_point:
         remedy = f"{name}.float() / 255" if name in ("x", "y") else f"{name}.float()"
         raise TypeError(f"{name} must be a floating tensor, got {x.dtype}; convert it first, e.g. {remedy}")

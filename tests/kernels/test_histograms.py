@@ -329,6 +329,7 @@ def test_nan_and_infinite_samples(backend):
         (lambda: joint_histogram(torch.rand(2, 3), torch.rand(4, 3)), ValueError, "y must broadcast against x"),
         (lambda: joint_histogram(torch.rand(3), torch.rand(3, device="meta")), ValueError, "y must be on the device of x"),
         (lambda: joint_histogram(torch.rand(3), None), TypeError, "y must be a torch.Tensor, got NoneType"),
+        (lambda: soft_histogram(torch.rand(3).to_sparse()), TypeError, "x must be a dense tensor, got torch.sparse_coo"),
     ],
 )
 def test_bad_arguments_are_named(call, error, message):

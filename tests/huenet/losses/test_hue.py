@@ -293,8 +293,12 @@ def test_bad_input_is_named() -> None:
         (lambda: HueNetLoss(16)(image, image, image), "fake_logits"),
         (lambda: CircularEMDLoss(16, "mean"), "scale"),
         (lambda: MutualInformationLoss(16, "absolute"), "form"),
+        (lambda: HueNetLoss(16, mi_weight=-1), "mi_weight must not be negative, got -1"),
+        (lambda: HueNetLoss(16, emd_weight=math.nan), "emd_weight must be finite, got nan"),
+        (lambda: emd(image.numpy(), image), "hue must be a torch.Tensor, got ndarray"),
+        (lambda: emd(image, image, [1.0]), "weights must be a torch.Tensor, got list"),
     ):
-        with pytest.raises(ValueError, match=named):
+        with pytest.raises((TypeError, ValueError), match=named):
             call()
 
 
