@@ -1,49 +1,82 @@
-"""Soft histogram by runs of samples of one tile of bins (see common/tiles.py): only the bins within a sample's reach enter, and
-nothing but the samples and shares is kept for the backward pass."""
+"""Soft histogram by moments of cells (see common/cells.py): what a sample costs depends neither on bins nor on the window. Nothing but
+the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would outgrow the
+samples, take the way of tiled.py."""
 
 import torch
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
-from ..common.tiles import Ordered, Responses, Tiling, parts
+from ..common.cells import Grid, Table
+from . import tiled
 
 
 def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
-    """(B, N) -> (B, K) by runs of samples of one tile."""
-    tiling = Tiling.covering(bins, x)
-    # float64, as a constant image adds all its runs to one block
-    blocks = x.new_zeros(len(x) * tiling.blocks, tiling.tile, dtype=torch.float64)
-    for part in parts(x):
-        ordered = Ordered([x], shares, [tiling], part)
-        first = ordered.image * tiling.blocks + ordered.tiles[0]
-        for piece in ordered.runs.pieces(tiling):
-            responses = Responses(tiling, ordered.distances[0][piece])
-            windows = torch.bmm((ordered.share[piece] * responses.factor).unsqueeze(1), responses.values).squeeze(1).double()
-            for i, block in enumerate(windows.split(tiling.tile, dim=1)):
-                blocks.index_add_(0, first[piece] + i, block)
-    histogram = tiling.fold(blocks.view(len(x), tiling.blocks * tiling.tile), 1).to(x.dtype)
-    return arguments.spread_nan(histogram, x, shares)
+    """(B, N) -> (B, K)."""
+    if not x.numel():
+        return x.new_zeros(len(x), bins.count)
+    grid = Grid.covering(bins, x)
+    if grid is None:
+        return tiled.forward(x, shares, bins)
+    histogram = x.new_empty(len(x), bins.count)
+    for rows, parts in grid.pieces(x, grid.response):
+        samples, votes = x[rows], None if shares is None else shares[rows]
+        moments = samples.new_zeros(len(samples), grid.numbers(grid.response), dtype=torch.float64)
+        for part in parts:
+            _add_moments(moments, grid, samples[:, part], None if votes is None else votes[:, part])
+        counts = grid.histogram(moments)
+        if shares is None:
+            counts /= x.shape[1]
+        # a NaN is in the moments of its sample, and shows in all bins, as in the dense formula
+        histogram[rows] = counts.masked_fill_(moments.sum(1, keepdim=True).isnan(), torch.nan)
+    return histogram
+
+
+def _add_moments(moments: Tensor, grid: Grid, x: Tensor, shares: Tensor | None) -> None:
+    """Add sum s v^j of samples x to the moments of their slots; s is 1 where shares are None."""
+    cell, place = grid.locate(x)
+    index = grid.index(cell, place, grid.response).long()
+    v = place.sub_(0.5)
+    power = cell.fill_(1.0) if shares is None else cell.copy_(shares)
+    for j in range(grid.response.terms):
+        if j:
+            power.mul_(v)
+        moments[:, j:].scatter_add_(1, index, power)
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and shares, empty where not needed."""
-    tiling = Tiling.covering(bins, x)
-    grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
-    # G over the reach of every tile, a view: (B, tiles, reach)
-    reaches = tiling.unfold(grad, 1).unfold(1, tiling.reach, tiling.tile)
-    for part in parts(x):
-        ordered = Ordered([x], shares, [tiling], part)
-        slope, response = torch.empty_like(ordered.share), torch.empty_like(ordered.share)
-        for piece in ordered.runs.pieces(tiling):
-            responses = Responses(tiling, ordered.distances[0][piece])
-            upstream = reaches[ordered.image[piece], ordered.tiles[0][piece]].unsqueeze(-1)
+    grid = Grid.covering(bins, x) if x.numel() else None
+    if grid is None:
+        return tiled.backward(grad, x, shares, bins, needs)
+    grads = grad_x, grad_shares = tuple(x.new_empty(x.shape if need else 0) for need in needs)
+    tables = [table for table, need in zip((grid.derivative, grid.response), needs) if need]
+    for rows, parts in grid.pieces(x, *tables):
+        # what all samples are multiplied by is multiplied into the tables
+        factors = bins.scale / x.shape[1] if shares is None else bins.scale, 1.0
+        polynomials = [
+            grid.polynomials(grad[rows], table).mul_(factor).to(x.dtype)
+            for table, factor, need in zip((grid.derivative, grid.response), factors, needs)
+            if need
+        ]
+        for part in parts:
+            cell, place = grid.locate(x[rows, part])
+            indices = [grid.index(cell, place, table) for table in tables]
+            v = place.sub_(0.5).to(x.dtype)
+            results = iter(_evaluate(*given, v) for given in zip(polynomials, tables, indices))
             if needs[0]:
-                slope[piece] = torch.bmm(responses.slopes() * (responses.slope_factor * bins.scale), upstream).squeeze(-1)
+                slope = next(results)
+                grad_x[rows, part] = slope if shares is None else slope.mul_(shares[rows, part])
             if needs[1]:
-                response[piece] = torch.bmm(responses.values * responses.factor, upstream).squeeze(-1)
-        if needs[0]:
-            grad_x[part] = ordered.runs.scatter(slope.mul_(ordered.share), x[part])
-        if needs[1]:
-            grad_shares[part] = ordered.runs.scatter(response, x[part])
-    return grad_x, grad_shares
+                grad_shares[rows, part] = next(results)
+    return grads
+
+
+def _evaluate(polynomials: Tensor, table: Table, index: Tensor, v: Tensor) -> Tensor:
+    """The polynomial (B, numbers) of every sample's slot at its v (B, N)."""
+    if len(v) > 1:
+        index.add_(torch.arange(len(v), dtype=torch.int32, device=v.device).unsqueeze(1) * polynomials.shape[1])
+    numbers, index, place = polynomials.view(-1), index.view(-1), v.view(-1)
+    value = numbers[table.terms - 1 :].index_select(0, index)
+    for j in reversed(range(table.terms - 1)):
+        value = torch.addcmul(numbers[j:].index_select(0, index), value, place)
+    return value.view(v.shape)
