@@ -68,18 +68,12 @@ def tolerance(dtype: torch.dtype) -> float:
 class Table:
     """A window, or its derivative, on the cells of a block."""
 
-    #: (reach, slots * terms): in the bins of the reach, the coefficients of v^j on every slot
+    #: (terms * slots, reach): the coefficients of v^j on every slot, of the responses in the bins of the reach
     matrix: Tensor
     terms: int
     slots: int
     #: whether the left end of every cell has a slot of its own, before the cell's: where the function jumps there
     ends: bool
-
-    @property
-    def numbers(self) -> int:
-        """Coefficients of a block."""
-        return self.slots * self.terms
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -144,7 +138,7 @@ def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float, kno
         constant = torch.zeros_like(powers)
         constant[:, 0] = ends
         powers, slots = torch.stack([constant, powers], 1), 2 * slots
-    return Table(powers.reshape(slots * terms, cut.reach).T.contiguous(), terms, slots, separate)
+    return Table(powers.reshape(slots, terms, cut.reach).transpose(0, 1).reshape(terms * slots, cut.reach), terms, slots, separate)
 
 
 def _chebyshev_powers(terms: int) -> Tensor:
@@ -193,26 +187,31 @@ class Grid:
     @classmethod
     def covering(cls, bins: Bins, x: Tensor) -> Grid | None:
         """The grid for samples x (B, N), not empty; None where the window is no short polynomial on cells that are few enough."""
-        return _grid(bins, WINDOWS[bins.window], x.dtype, x.shape[1].bit_length(), _inside(bins, x))
+        return _grid(bins, WINDOWS[bins.window], x.dtype, (x.shape[1] - 1).bit_length(), _inside(bins, x))
+
+    def slots(self, table: Table) -> int:
+        """Slots of a row of samples."""
+        return self.blocks * table.slots
 
     def numbers(self, table: Table) -> int:
-        """Coefficients, or moments, of a row of samples."""
-        return self.blocks * table.numbers
+        """Moments, or coefficients, of a row of samples."""
+        return self.slots(table) * table.terms
 
-    def pieces(self, x: Tensor, *tables: Table) -> Iterator[tuple[slice, list[slice]]]:
-        """Cut samples (B, N) into rows that are done together, each with the parts of them that are done at a time."""
-        (batch, samples), most = x.shape, budget(x, CPU_BUDGET, DEVICE_BUDGET)
-        rows = max(1, min(most.samples // samples, most.numbers // max(map(self.numbers, tables))))
-        parts = [slice(start, start + most.samples) for start in range(0, samples, most.samples)]
-        for first in range(0, batch, rows):
-            yield slice(first, first + rows), parts
+    def samples(self, x: Tensor) -> int:
+        """How many samples of a row are done at a time."""
+        return budget(x, CPU_BUDGET, DEVICE_BUDGET).samples
+
+    def rows(self, x: Tensor, *tables: Table) -> int:
+        """How many of the rows of x (B, N) are done together."""
+        most = budget(x, CPU_BUDGET, DEVICE_BUDGET)
+        return max(1, min(most.samples // x.shape[1], most.numbers // max(map(self.numbers, tables))))
 
     def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The cell of every sample, counted from t = 0, and its place in the cell, 0 at the left end; both float64."""
         bins, cut = self.bins, self.cut
-        t = x - bins.low if x.dtype == torch.float64 else x.double().sub_(bins.low)
         # a power of two times t, which is not rounded again
-        t.mul_(bins.scale * cut.cells / cut.block)
+        scale = bins.scale * cut.cells / cut.block
+        t = (x.double() - bins.low if bins.low else x.double()) * scale
         if BOUNDARIES[bins.boundary].periodic:
             period = bins.count * cut.cells / cut.block
             t.sub_((t * (1 / period)).floor_(), alpha=period)
@@ -220,35 +219,39 @@ class Grid:
         cell = t.floor()
         return cell, t.sub_(cell)
 
-    def index(self, cell: Tensor, place: Tensor, table: Table) -> Tensor:
-        """Where the numbers of every sample's slot begin in its row's, int32. That of a NaN is some slot: its place is NaN."""
-        each = table.terms
-        if table.ends:
-            cell, each = torch.add(place > 0, cell, alpha=2), 2 * each
-        start = self.first * self.cut.cells * each
-        return cell.mul(table.terms).sub_(start).nan_to_num_(nan=0.0).int()
+    def slot(self, cell: Tensor, place: Tensor, table: Table) -> Tensor:
+        """The slot of every sample, int32. That of a NaN is some slot: its place is NaN."""
+        first = self.first * self.cut.cells
+        slot = torch.add(place > 0, cell, alpha=2).sub_(2 * first) if table.ends else cell - first if first else cell
+        return slot.nan_to_num(nan=0.0).int()
 
     def histogram(self, moments: Tensor) -> Tensor:
-        """From the moments of the responses' slots, (B, numbers), to (B, K); float64."""
-        cut, batch, empty = self.cut, len(moments), 2 * self.cut.margin
-        # what a block gives to the bins of its reach, with empty blocks around it, and one more for `_sources`; what falls on one bin
-        # is then a diagonal
-        sums = moments.new_zeros(batch, self.blocks + 2 * empty + 1, cut.reach)
-        sums[:, empty : empty + self.blocks] = moments.view(batch, self.blocks, -1) @ _on(self.response, moments.device).mT
+        """From the moments of the response's slots, (terms, B, slots), to (B, K); float64."""
+        cut, batch, empty = self.cut, moments.shape[1], 2 * self.cut.margin
+        moments = moments.view(len(moments), batch * self.blocks, -1).transpose(0, 1).reshape(batch * self.blocks, -1)
+        sums = (moments @ _on(self.response, moments.device)).view(batch, self.blocks, cut.reach)
+        # what the blocks give to the bins of their reach, with empty blocks around, and one more for `_sources`: what falls on one
+        # bin is a diagonal
+        sums = torch.nn.functional.pad(sums, (0, 0, empty, empty + 1))
         diagonals = (batch, self.blocks + empty + 1, cut.block, empty + 1)
         strides = (sums.stride(0), cut.reach, 1, cut.reach - cut.block)
         extended = sums.as_strided(diagonals, strides, empty * cut.block).sum(-1).view(batch, -1)
         sources = _sources(self, moments.device)
-        histogram = extended.index_select(1, sources.view(-1)).view(batch, *sources.shape)
-        return histogram.sum(-1) if sources.shape[1] > 1 else histogram.squeeze(-1)
+        histogram = extended.index_select(1, sources.view(-1))
+        return histogram if sources.shape[1] == 1 else histogram.view(batch, *sources.shape).sum(-1)
 
-    def polynomials(self, grad: Tensor, table: Table) -> Tensor:
-        """Coefficients on every slot of sum_k G_k window(t - k - 1/2), or of its derivative, from G (B, K): (B, numbers) float64."""
-        grad, cut = grad.double(), self.cut
+    def polynomials(self, grad: Tensor, table: Table, factor: float, dtype: torch.dtype) -> Tensor:
+        """Coefficients on every slot of factor sum_k G_k window(t - k - 1/2), or of its derivative, from G (B, K), made in float64:
+        (terms, B * slots)."""
+        grad, cut, batch = grad.double(), self.cut, len(grad)
         extended = torch.nn.functional.pad(grad, (0, 1)).index_select(1, _real_bins(self, grad.device))
-        windows = extended.as_strided((len(grad), self.blocks, cut.reach), (extended.stride(0), cut.block, 1))
+        windows = extended.as_strided((batch, self.blocks, cut.reach), (extended.stride(0), cut.block, 1))
         # what is not finite is in all sums of the dense formula, also where a response is 0
-        return (windows @ _on(table, grad.device)).flatten(1).add_(grad.mul(0).sum(1, keepdim=True))
+        spread = grad.mul(0).sum(1).repeat_interleave(self.blocks).unsqueeze(1) if batch > 1 else grad.mul(0).sum(1)
+        windows = windows.reshape(batch * self.blocks, cut.reach)
+        numbers = torch.addmm(spread, windows, _on(table, grad.device).mT, alpha=factor)
+        numbers = numbers.view(batch * self.blocks, table.terms, table.slots).transpose(0, 1)
+        return numbers.to(dtype, memory_format=torch.contiguous_format).reshape(table.terms, -1)
 
 
 def _inside(bins: Bins, x: Tensor) -> bool:
@@ -262,7 +265,7 @@ def _inside(bins: Bins, x: Tensor) -> bool:
 @functools.lru_cache(maxsize=256)
 def _grid(bins: Bins, window: Window, dtype: torch.dtype, bits: int, inside: bool) -> Grid | None:
     """The grid on which rows of 2^bits samples are done soonest."""
-    samples, best, least = 3 << bits >> 2, None, math.inf
+    samples, best, least = 1 << bits, None, math.inf
     for exponent in range(NARROWEST, WIDEST + 1):
         grid = _grid_of(bins, window, dtype, exponent, inside)
         if grid is not None and (cost := _cost(grid, samples)) < least:
@@ -290,7 +293,7 @@ def _grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, insi
 def _cost(grid: Grid, samples: int) -> float:
     """Nanoseconds of a row of samples, infinite where its table would be large for them."""
     tables, sums = (grid.response, grid.derivative), grid.blocks * grid.cut.reach
-    if max(sums, *map(grid.numbers, tables)) > max(samples // 2, SMALL_TABLE):
+    if max(sums // 4, *map(grid.numbers, tables)) > max(samples // 2, SMALL_TABLE):
         return math.inf
     each = [
         samples * SAMPLE_TERM * table.terms + grid.numbers(table) * (TABLE_NUMBER + MULTIPLY_ADD * grid.cut.reach)

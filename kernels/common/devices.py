@@ -18,7 +18,8 @@ def budget(like: Tensor, cpu: T, accelerator: T) -> T:
 def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
     """Context in which autocast, where the device has one, does not touch what is computed."""
     kind = like.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else contextlib.nullcontext()
 
 
 def check_float64(like: Tensor) -> None:

@@ -17,6 +17,7 @@ derivative. Inside them autocast is off, as histograms are summed in the dtype g
 one, on which Triton launches kernels. The backend is chosen inside, where nothing is traced.
 """
 
+import contextlib
 import importlib
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -43,6 +44,8 @@ class Operator:
         reference, portable: the backends' modules; None where there is no such backend.
         fused: whether the folder of `portable` has a module `fused`, which is imported when first used.
         saves: names of the tensors that the backward pass needs; "result" is the result itself. By default all tensors.
+        keeps: how many tensors every backend keeps. None: each its own number, as a list, which costs 0.1 ms a call more, as torch
+            takes lists apart in Python.
     """
 
     #: for reports: whether calls run both passes of the fused backend directly, within `jit.launch.recorded`
@@ -59,18 +62,21 @@ class Operator:
         portable: ModuleType,
         fused: bool = True,
         saves: str | None = None,
+        keeps: int | None = None,
     ) -> None:
         self.name, self.reference, self._portable, self._result = name, reference, portable, result
         self._fused = f"{portable.__package__}.fused" if fused else None
         self._tensors = [tensor.rstrip("?") for tensor in tensors.split()]
         self._settings = settings or {}
         self._saves = self._tensors if saves is None else saves.split()
+        self._listed = keeps is None
         optional = {tensor.rstrip("?") for tensor in tensors.split() if tensor.endswith("?")}
         plain = [f"{_SCHEMA.get(kind, 'str')} {setting}" for setting, kind in self._settings.items()]
         typed = lambda names: [f"Tensor{'?' if n in optional else ''} {n}" for n in names]  # noqa: E731
         forward = ", ".join([*typed(self._tensors), *plain, "str backend"])
         backward = ", ".join(["Tensor grad", *typed(self._saves), "Tensor[] kept", *plain, "str backend", "bool[] needs"])
-        self.op = self._register(name, f"({forward}) -> (Tensor, Tensor[])", self._forward, self._fake_forward)
+        results = "(Tensor, Tensor[])" if keeps is None else f"({', '.join(['Tensor'] * (1 + keeps))})"
+        self.op = self._register(name, f"({forward}) -> {results}", self._forward, self._fake_forward)
         self.op_backward = self._register(f"{name}_backward", f"({backward}) -> Tensor[]", self._backward, self._fake_backward)
         self.op.register_autograd(self._differentiate, setup_context=self._setup_context)
         torch.library.register_autograd(self.op_backward._qualname, self._refuse)
@@ -87,7 +93,7 @@ class Operator:
             return self._rehearse(tensors, settings)
         plain_autograd_only(*(tensor for tensor in tensors if tensor is not None))
         encoded = (value.spec if hasattr(kind, "from_spec") else value for kind, value in zip(self._settings.values(), settings))
-        return self.op(*tensors, *encoded, backend or "")[0]
+        return _as_tuple(self.op(*tensors, *encoded, backend or ""))[0]
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
         """Both passes of the fused backend, all gradients wanted, whatever the device."""
@@ -117,24 +123,28 @@ class Operator:
     def _register(name: str, schema: str, function: Callable[..., Any], fake: Callable[..., Any]) -> Any:
         def exact(first: Tensor, *rest: Any) -> Any:
             check_float64(first)
-            with full_precision(first), torch.cuda.device_of(first):
+            with full_precision(first), torch.cuda.device_of(first) if first.is_cuda else contextlib.nullcontext():
                 return function(first, *rest)
 
         op = torch.library.custom_op(f"huenet::{name}", exact, mutates_args=(), schema=schema)
         op.register_fake(fake)
         return op
 
-    def _forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
+    def _results(self, result: Tensor, kept: Sequence[Tensor]) -> Any:
+        """In the form of the schema."""
+        return (result, list(kept)) if self._listed else (result, *kept) if kept else result
+
+    def _forward(self, *arguments: Any) -> Any:
         tensors, (*settings, backend) = self._split(arguments)
         tensors, settings = _contiguous(tensors), self._decoded(settings)
         result, *kept = _as_tuple(self._module(backend, tensors, settings).forward(*tensors, *settings))
-        return result, kept
+        return self._results(result, kept)
 
-    def _fake_forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
+    def _fake_forward(self, *arguments: Any) -> Any:
         tensors, (*settings, backend) = self._split(arguments)
         settings = self._decoded(settings)
         kept = getattr(self._module(backend, tensors, settings), "kept", lambda *_: [])
-        return tensors[0].new_empty(self._result(*tensors, *settings)), list(kept(*tensors, *settings))
+        return self._results(tensors[0].new_empty(self._result(*tensors, *settings)), kept(*tensors, *settings))
 
     def _backward(self, grad: Tensor, *arguments: Any) -> list[Tensor]:
         saved, (kept, *settings, backend, needs) = arguments[: len(self._saves)], arguments[len(self._saves) :]
@@ -148,14 +158,15 @@ class Operator:
         like = [saved.get(name, grad) for name in self._tensors]  # what is not saved has the shape of the result
         return [grad.new_empty(0) if not need else tensor.new_empty(tensor.shape) for tensor, need in zip(like, needs)]
 
-    def _setup_context(self, ctx: Any, inputs: tuple, output: tuple[Tensor, list[Tensor]]) -> None:
+    def _setup_context(self, ctx: Any, inputs: tuple, output: Any) -> None:
         tensors, ctx.plain = self._split(inputs)
-        result, kept = output
+        result, *kept = _as_tuple(output)
+        kept = kept[0] if self._listed else kept
         named = {**dict(zip(self._tensors, tensors)), "result": result}
         ctx.mark_non_differentiable(*kept)
         ctx.save_for_backward(*(named[name] for name in self._saves), *kept)
 
-    def _differentiate(self, ctx: Any, grad: Tensor, _kept: Any) -> tuple[Tensor | None, ...]:
+    def _differentiate(self, ctx: Any, grad: Tensor, *_kept: Any) -> tuple[Tensor | None, ...]:
         saved, kept = ctx.saved_tensors[: len(self._saves)], list(ctx.saved_tensors[len(self._saves) :])
         needs = list(ctx.needs_input_grad[: len(self._tensors)])
         grads = self.op_backward(grad, *saved, kept, *ctx.plain, needs)

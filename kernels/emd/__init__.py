@@ -15,6 +15,7 @@ OPERATOR = Operator(
     reference=reference,
     portable=portable,
     fused=False,
+    keeps=0,
 )
 
 

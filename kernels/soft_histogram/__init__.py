@@ -14,6 +14,7 @@ OPERATOR = Operator(
     result=lambda x, shares, bins: (x.shape[0], bins.count),
     reference=reference,
     portable=portable,
+    keeps=0,
 )
 
 

@@ -1,6 +1,9 @@
-"""Soft histogram by moments of cells (see common/cells.py): what a sample costs depends neither on bins nor on the window. Nothing but
-the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would outgrow the
-samples, take the way of tiled.py."""
+"""Soft histogram by moments of cells (see common/cells.py): what a sample costs depends neither on bins nor on the window. Nothing
+but the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would outgrow
+the samples, take the way of tiled.py."""
+
+import itertools
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -17,30 +20,32 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     grid = Grid.covering(bins, x)
     if grid is None:
         return tiled.forward(x, shares, bins)
-    histogram = x.new_empty(len(x), bins.count)
-    for rows, parts in grid.pieces(x, grid.response):
-        samples, votes = x[rows], None if shares is None else shares[rows]
-        moments = samples.new_zeros(len(samples), grid.numbers(grid.response), dtype=torch.float64)
-        for part in parts:
-            _add_moments(moments, grid, samples[:, part], None if votes is None else votes[:, part])
-        counts = grid.histogram(moments)
-        if shares is None:
-            counts /= x.shape[1]
-        # a NaN is in the moments of its sample, and shows in all bins, as in the dense formula
-        histogram[rows] = counts.masked_fill_(moments.sum(1, keepdim=True).isnan(), torch.nan)
-    return histogram
+    parts = [_histogram(grid, *given).to(x.dtype) for given in _split(grid.rows(x, grid.response), 0, x, shares)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _add_moments(moments: Tensor, grid: Grid, x: Tensor, shares: Tensor | None) -> None:
-    """Add sum s v^j of samples x to the moments of their slots; s is 1 where shares are None."""
-    cell, place = grid.locate(x)
-    index = grid.index(cell, place, grid.response).long()
-    v = place.sub_(0.5)
-    power = cell.fill_(1.0) if shares is None else cell.copy_(shares)
-    for j in range(grid.response.terms):
-        if j:
-            power.mul_(v)
-        moments[:, j:].scatter_add_(1, index, power)
+def _split(size: int, dim: int, *tensors: Tensor | None) -> Iterable[tuple[Tensor | None, ...]]:
+    """The tensors cut along a dimension, together; None stays."""
+    count = tensors[0].shape[dim]
+    if count <= size:
+        return [tensors]
+    return zip(*(itertools.repeat(None) if tensor is None else tensor.split(size, dim) for tensor in tensors))
+
+
+def _histogram(grid: Grid, x: Tensor, shares: Tensor | None) -> Tensor:
+    """(B, N) -> (B, K) float64, of rows that are done together."""
+    moments = x.new_zeros(grid.response.terms, len(x), grid.slots(grid.response), dtype=torch.float64)
+    # torch adds along the only dimension sooner than along the last of two
+    each, flat = (moments.flatten(1).unbind(), -1) if len(x) == 1 else (moments.unbind(), x.shape)
+    for part, votes in _split(grid.samples(x), 1, x, shares):
+        cell, place = grid.locate(part)
+        slot = grid.slot(cell, place, grid.response).long().view(flat)
+        v = place.sub_(0.5)
+        power = cell.fill_(1 / x.shape[1]) if votes is None else cell.copy_(votes)
+        for j, moment in enumerate(each):
+            moment.scatter_add_(-1, slot, (power.mul_(v) if j else power).view(flat))
+    # a NaN is in the moments of its sample, and shows in all bins, as in the dense formula
+    return grid.histogram(moments).masked_fill_(moments.sum((0, 2)).isnan().unsqueeze(1), torch.nan)
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
@@ -48,35 +53,30 @@ def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: 
     grid = Grid.covering(bins, x) if x.numel() else None
     if grid is None:
         return tiled.backward(grad, x, shares, bins, needs)
-    grads = grad_x, grad_shares = tuple(x.new_empty(x.shape if need else 0) for need in needs)
-    tables = [table for table, need in zip((grid.derivative, grid.response), needs) if need]
-    for rows, parts in grid.pieces(x, *tables):
-        # what all samples are multiplied by is multiplied into the tables
-        factors = bins.scale / x.shape[1] if shares is None else bins.scale, 1.0
-        polynomials = [
-            grid.polynomials(grad[rows], table).mul_(factor).to(x.dtype)
-            for table, factor, need in zip((grid.derivative, grid.response), factors, needs)
-            if need
-        ]
-        for part in parts:
-            cell, place = grid.locate(x[rows, part])
-            indices = [grid.index(cell, place, table) for table in tables]
+    grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
+    wanted = [slope if need else None for slope, need in zip(grads, needs)]
+    # what all samples are multiplied by is multiplied into the tables
+    factors = bins.scale / x.shape[1] if shares is None else bins.scale, 1.0
+    tables = [given for given, need in zip(((grid.derivative, factors[0]), (grid.response, factors[1])), needs) if need]
+    for upstream, *rows in _split(grid.rows(x, *(table for table, _ in tables)), 0, grad, x, shares, *wanted):
+        polynomials = [grid.polynomials(upstream, table, factor, x.dtype).unbind() for table, factor in tables]
+        for part, votes, *results in _split(grid.samples(x), 1, *rows):
+            cell, place = grid.locate(part)
+            slots = [grid.slot(cell, place, table) for table, _ in tables]
             v = place.sub_(0.5).to(x.dtype)
-            results = iter(_evaluate(*given, v) for given in zip(polynomials, tables, indices))
-            if needs[0]:
-                slope = next(results)
-                grad_x[rows, part] = slope if shares is None else slope.mul_(shares[rows, part])
-            if needs[1]:
-                grad_shares[rows, part] = next(results)
+            for numbers, slot, result in zip(polynomials, slots, [result for result in results if result is not None]):
+                _evaluate(numbers, slot, v, result)
+            if votes is not None and results[0] is not None:
+                results[0].mul_(votes)
     return grads
 
 
-def _evaluate(polynomials: Tensor, table: Table, index: Tensor, v: Tensor) -> Tensor:
-    """The polynomial (B, numbers) of every sample's slot at its v (B, N)."""
+def _evaluate(polynomials: Sequence[Tensor], slot: Tensor, v: Tensor, result: Tensor) -> None:
+    """Write the polynomial of every sample's slot at its v, (B, N); the coefficients of each power are (B * slots)."""
     if len(v) > 1:
-        index.add_(torch.arange(len(v), dtype=torch.int32, device=v.device).unsqueeze(1) * polynomials.shape[1])
-    numbers, index, place = polynomials.view(-1), index.view(-1), v.view(-1)
-    value = numbers[table.terms - 1 :].index_select(0, index)
-    for j in reversed(range(table.terms - 1)):
-        value = torch.addcmul(numbers[j:].index_select(0, index), value, place)
-    return value.view(v.shape)
+        row = torch.arange(len(v), dtype=torch.int32, device=v.device) * (len(polynomials[0]) // len(v))
+        slot.add_(row.unsqueeze(1))
+    slot, v, value = slot.view(-1), v.view(-1), None
+    for j in reversed(range(len(polynomials))):
+        coefficient = polynomials[j].index_select(0, slot)
+        value = coefficient if value is None else torch.addcmul(coefficient, value, v, out=None if j else result.view(-1))
