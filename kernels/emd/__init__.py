@@ -15,7 +15,6 @@ OPERATOR = Operator(
     reference=reference,
     portable=portable,
     fused=False,
-    keeps=0,
 )
 
 

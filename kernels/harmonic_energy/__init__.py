@@ -17,7 +17,6 @@ OPERATOR = Operator(
     result=lambda features, *_: (features.shape[0],),
     reference=reference,
     portable=portable,
-    keeps=0,
 )
 REDUCTIONS = ("mean", "sum")
 

@@ -16,7 +16,6 @@ OPERATOR = Operator(
     result=lambda x, *_: (x.shape[0],),
     reference=reference,
     portable=portable,
-    keeps=1,
 )
 
 

@@ -24,7 +24,6 @@ OPERATOR = Operator(
     result=_result,
     reference=reference,
     portable=portable,
-    keeps=0,
 )
 
 

@@ -14,7 +14,6 @@ OPERATOR = Operator(
     result=lambda x, shares, bins: (x.shape[0], bins.count),
     reference=reference,
     portable=portable,
-    keeps=0,
 )
 
 

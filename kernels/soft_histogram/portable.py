@@ -1,6 +1,6 @@
 """Soft histogram by moments of cells (see common/cells.py): what a sample costs depends neither on bins nor on the window. Nothing
-but the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would outgrow
-the samples, take the way of tiled.py."""
+but the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would
+outgrow the samples, take the way of tiled.py."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins
-from ..common.cells import Grid, Table
+from ..common.cells import Grid
 from . import tiled
 
 
@@ -45,7 +45,7 @@ def _histogram(grid: Grid, x: Tensor, shares: Tensor | None) -> Tensor:
         for j, moment in enumerate(each):
             moment.scatter_add_(-1, slot, (power.mul_(v) if j else power).view(flat))
     # a NaN is in the moments of its sample, and shows in all bins, as in the dense formula
-    return grid.histogram(moments).masked_fill_(moments.sum((0, 2)).isnan().unsqueeze(1), torch.nan)
+    return grid.histogram(moments).add(moments.sum((0, 2)).unsqueeze(1), alpha=0)
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
