@@ -179,7 +179,9 @@ class Operator:
     def _differentiate(
         self, ctx: Any, grad: Tensor, _kept: Any, op_backward: Callable[..., list[Tensor]] | None = None
     ) -> tuple[Tensor | None, ...]:
-        saved, kept = ctx.saved_tensors[: len(self._saves)], list(ctx.saved_tensors[len(self._saves) :])
+        # unpacked once only: with checkpoints, a second time is an error
+        tensors = ctx.saved_tensors
+        saved, kept = tensors[: len(self._saves)], list(tensors[len(self._saves) :])
         needs = list(ctx.needs_input_grad[: len(self._tensors)])
         grads = (op_backward or self.op_backward)(grad, *saved, kept, *ctx.plain, needs)
         return *(grad if need else None for grad, need in zip(grads, needs)), *[None] * len(ctx.plain)

@@ -42,9 +42,10 @@ def test_the_budget_of_other_devices_gives_the_same(cases, monkeypatch):
         package = __import__(module.__name__.rpartition(".")[0] + ".portable", fromlist=["budget"])
         if hasattr(package, "budget"):
             monkeypatch.setattr(package, "budget", lambda like, cpu, accelerator: accelerator)
-    from huenet.kernels.common import tiles
+    from huenet.kernels.common import cells, tiles
 
-    monkeypatch.setattr(tiles, "budget", lambda like, cpu, accelerator: original(like, accelerator, accelerator))
+    for module in (cells, tiles):
+        monkeypatch.setattr(module, "budget", lambda like, cpu, accelerator: original(like, accelerator, accelerator))
     torch.testing.assert_close(cases.run(given, "torch", settings), expected, rtol=1e-12, atol=0)
 
 
