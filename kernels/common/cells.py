@@ -42,6 +42,10 @@ FARTHEST = 1 << 11
 SAMPLE_TERM, TABLE_NUMBER, MULTIPLY_ADD = 1.7, 1.0, 0.26
 
 
+#: fewer samples than this are done on one core: where others use the machine too, waiting for a second one takes milliseconds
+FEW_SAMPLES = 1 << 20
+
+
 class Budget(NamedTuple):
     """How much is done at a time."""
 
@@ -50,8 +54,7 @@ class Budget(NamedTuple):
     """In the tables of rows that are done together."""
 
 
-#: torch does so many of them on one core, which on a machine that others use too is sooner than waiting for a second, and they stay
-#: in the cache
+#: each core does so many at a time, as they stay in its cache
 CPU_BUDGET = Budget(1 << 15, 1 << 17)
 #: any other device must be given more at a time than it takes to launch a kernel; chosen and not measured
 DEVICE_BUDGET = Budget(1 << 22, 1 << 24)
@@ -59,7 +62,8 @@ DEVICE_BUDGET = Budget(1 << 22, 1 << 24)
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The cells of one histogram axis that hold samples: `blocks` blocks, from block `first` on."""
+    """The cells of one histogram axis that hold samples: `blocks` blocks, from block `first` on; and whether no sample is outside
+    the range, or NaN."""
 
     bins: Bins
     cut: Cut
@@ -67,11 +71,12 @@ class Grid:
     derivative: Table
     first: int
     blocks: int
+    inside: bool
 
     @classmethod
     def covering(cls, bins: Bins, x: Tensor) -> Grid | None:
         """The grid for samples x (B, N), not empty; None where the window is no short polynomial on cells that are few enough."""
-        return _grid(bins, WINDOWS[bins.window], x.dtype, (x.shape[1] - 1).bit_length(), _inside(bins, x))
+        return _grid(bins, WINDOWS[bins.window], x.dtype, (x.shape[1] - 1).bit_length(), is_inside(bins, x))
 
     def slots(self, table: Table) -> int:
         """Slots of a row of samples."""
@@ -81,33 +86,27 @@ class Grid:
         """Moments, or coefficients, of a row of samples."""
         return self.slots(table) * table.terms
 
-    def samples(self, x: Tensor) -> int:
-        """How many samples of a row are done at a time."""
-        return budget(x, CPU_BUDGET, DEVICE_BUDGET).samples
-
     def rows(self, x: Tensor, *tables: Table) -> int:
         """How many of the rows of x (B, N) are done together."""
-        most = budget(x, CPU_BUDGET, DEVICE_BUDGET)
-        return max(1, min(most.samples // x.shape[1], most.numbers // max(map(self.numbers, tables))))
+        return max(1, min(samples_at_once(x) // x.shape[1], _budget(x).numbers // max(map(self.numbers, tables))))
 
     def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The cell of every sample, counted from t = 0, and its place in the cell, 0 at the left end; both float64."""
+        """The cell of every sample, int32, and its place in the cell, float64, 0 at the left end. A NaN is in some cell, at NaN."""
         bins, cut = self.bins, self.cut
         # a power of two times t, which is not rounded again
-        scale = bins.scale * cut.cells / cut.block
-        t = (x.double() - bins.low if bins.low else x.double()) * scale
+        t = (x.double() - bins.low if bins.low else x.double()) * (bins.scale * cut.cells / cut.block)
+        if self.inside:
+            return t.int(), t.frac_()
         if BOUNDARIES[bins.boundary].periodic:
-            period = bins.count * cut.cells / cut.block
-            t.sub_((t * (1 / period)).floor_(), alpha=period)
-        t.clamp_(self.first * cut.cells, (self.first + self.blocks - 1) * cut.cells)
+            t = torch.remainder(t, bins.count * cut.cells / cut.block)
+        first = self.first * cut.cells
+        t.clamp_(first, first + (self.blocks - 1) * cut.cells)
         cell = t.floor()
-        return cell, t.sub_(cell)
+        return (cell - first).nan_to_num_(nan=0.0).int(), t.sub_(cell)
 
     def slot(self, cell: Tensor, place: Tensor, table: Table) -> Tensor:
-        """The slot of every sample, int32. That of a NaN is some slot: its place is NaN."""
-        first = self.first * self.cut.cells
-        slot = torch.add(place > 0, cell, alpha=2).sub_(2 * first) if table.ends else cell - first if first else cell
-        return slot.nan_to_num(nan=0.0).int()
+        """The slot of every sample, int32."""
+        return torch.add(place > 0, cell, alpha=2) if table.ends else cell
 
     def histogram(self, moments: Tensor) -> Tensor:
         """From the moments of the response's slots, (terms, B, slots), to (B, K); float64."""
@@ -147,19 +146,25 @@ def _tables(window: Window, bandwidth: float, radius: int, dtype: torch.dtype, e
     return None if None in tables else tuple(tables)
 
 
-def _inside(bins: Bins, x: Tensor) -> bool:
-    """Whether all samples lie in the range; asked only where that would leave out many blocks."""
-    boundary = BOUNDARIES[bins.boundary]
-    if boundary.periodic or 4 * _beyond(bins, x.dtype) < bins.count:
-        return False
+def is_inside(bins: Bins, x: Tensor) -> bool:
+    """Whether all samples lie in the range: they usually do, and are then soon located, on fewer blocks."""
     low, high = torch.stack(x.aminmax()).tolist()
     return bins.low <= low and high <= bins.high
 
 
-def _beyond(bins: Bins, dtype: torch.dtype) -> int:
-    """How far beyond the range, in bins, a sample may lie and respond; on a circle, what the rounding of a lap may leave."""
-    boundary = BOUNDARIES[bins.boundary]
-    return 1 if boundary.periodic else bins.radius(dtype) + 1 + boundary.beyond * bins.count
+def _budget(x: Tensor) -> Budget:
+    return budget(x, CPU_BUDGET, DEVICE_BUDGET)
+
+
+def samples_at_once(x: Tensor) -> int:
+    """How many samples of x (B, N) are done at a time: so many for each core that works on them."""
+    several = x.device.type == "cpu" and not on_one_core(x)
+    return _budget(x).samples * (torch.get_num_threads() if several else 1)
+
+
+def on_one_core(x: Tensor) -> bool:
+    """Whether x (B, N) is so small that a single core is to do it."""
+    return x.device.type == "cpu" and x.numel() < FEW_SAMPLES
 
 
 @functools.lru_cache(maxsize=256)
@@ -182,10 +187,12 @@ def _grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, insi
     tables, cut = _tables(window, bins.effective_bandwidth, radius, dtype, exponent), Cut.of(exponent, radius)
     if tables is None:
         return None
-    beyond = 0 if inside else _beyond(bins, dtype)
+    boundary = BOUNDARIES[bins.boundary]
+    # how far beyond the range a sample may lie and respond
+    beyond = 0 if inside or boundary.periodic else radius + 1 + boundary.beyond * bins.count
     first, last = -beyond // cut.block, -(-(bins.count + beyond) // cut.block)
     # the last block holds nothing but its left end
-    return Grid(bins, cut, *tables, first, last + 1 - first)
+    return Grid(bins, cut, *tables, first, last + 1 - first, inside)
 
 
 def _cost(grid: Grid, samples: int) -> float:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -20,6 +21,17 @@ def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
     kind = like.device.type
     on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if on else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Context in which this thread's operations use one core; torch has a number of threads for each thread of the program."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check_float64(like: Tensor) -> None:

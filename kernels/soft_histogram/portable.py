@@ -2,6 +2,7 @@
 but the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would
 outgrow the samples, take the way of tiled.py."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins
-from ..common.cells import Grid
+from ..common.cells import Grid, on_one_core, samples_at_once
+from ..common.devices import one_core
 from . import tiled
 
 
@@ -17,11 +19,12 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     """(B, N) -> (B, K)."""
     if not x.numel():
         return x.new_zeros(len(x), bins.count)
-    grid = Grid.covering(bins, x)
-    if grid is None:
-        return tiled.forward(x, shares, bins)
-    parts = [_histogram(grid, *given).to(x.dtype) for given in _split(grid.rows(x, grid.response), 0, x, shares)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    with one_core() if on_one_core(x) else contextlib.nullcontext():
+        grid = Grid.covering(bins, x)
+        if grid is not None:
+            parts = [_histogram(grid, *given).to(x.dtype) for given in _split(grid.rows(x, grid.response), 0, x, shares)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts)
+    return tiled.forward(x, shares, bins)
 
 
 def _split(size: int, dim: int, *tensors: Tensor | None) -> Iterable[tuple[Tensor | None, ...]]:
@@ -37,30 +40,36 @@ def _histogram(grid: Grid, x: Tensor, shares: Tensor | None) -> Tensor:
     moments = x.new_zeros(grid.response.terms, len(x), grid.slots(grid.response), dtype=torch.float64)
     # torch adds along the only dimension sooner than along the last of two
     each, flat = (moments.flatten(1).unbind(), -1) if len(x) == 1 else (moments.unbind(), x.shape)
-    for part, votes in _split(grid.samples(x), 1, x, shares):
+    for part, votes in _split(samples_at_once(x), 1, x, shares):
         cell, place = grid.locate(part)
         slot = grid.slot(cell, place, grid.response).long().view(flat)
         v = place.sub_(0.5)
-        power = cell.fill_(1 / x.shape[1]) if votes is None else cell.copy_(votes)
+        power = torch.full_like(v, 1 / x.shape[1]) if votes is None else votes.double()
         for j, moment in enumerate(each):
-            moment.scatter_add_(-1, slot, (power.mul_(v) if j else power).view(flat))
+            power = power * v if j else power
+            moment.scatter_add_(-1, slot, power.view(flat))
     # a NaN is in the moments of its sample, and shows in all bins, as in the dense formula
     return grid.histogram(moments).add(moments.sum((0, 2)).unsqueeze(1), alpha=0)
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and shares, empty where not needed."""
-    grid = Grid.covering(bins, x) if x.numel() else None
-    if grid is None:
-        return tiled.backward(grad, x, shares, bins, needs)
+    with one_core() if on_one_core(x) else contextlib.nullcontext():
+        grid = Grid.covering(bins, x) if x.numel() else None
+        if grid is not None:
+            return _gradients(grid, grad, x, shares, needs)
+    return tiled.backward(grad, x, shares, bins, needs)
+
+
+def _gradients(grid: Grid, grad: Tensor, x: Tensor, shares: Tensor | None, needs: list[bool]) -> tuple[Tensor, Tensor]:
     grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
     wanted = [slope if need else None for slope, need in zip(grads, needs)]
     # what all samples are multiplied by is multiplied into the tables
-    factors = bins.scale / x.shape[1] if shares is None else bins.scale, 1.0
-    tables = [given for given, need in zip(((grid.derivative, factors[0]), (grid.response, factors[1])), needs) if need]
+    scale = grid.bins.scale / x.shape[1] if shares is None else grid.bins.scale
+    tables = [given for given, need in zip(((grid.derivative, scale), (grid.response, 1.0)), needs) if need]
     for upstream, *rows in _split(grid.rows(x, *(table for table, _ in tables)), 0, grad, x, shares, *wanted):
         polynomials = [grid.polynomials(upstream, table, factor, x.dtype).unbind() for table, factor in tables]
-        for part, votes, *results in _split(grid.samples(x), 1, *rows):
+        for part, votes, *results in _split(samples_at_once(x), 1, *rows):
             cell, place = grid.locate(part)
             slots = [grid.slot(cell, place, table) for table, _ in tables]
             v = place.sub_(0.5).to(x.dtype)
@@ -75,7 +84,7 @@ def _evaluate(polynomials: Sequence[Tensor], slot: Tensor, v: Tensor, result: Te
     """Write the polynomial of every sample's slot at its v, (B, N); the coefficients of each power are (B * slots)."""
     if len(v) > 1:
         row = torch.arange(len(v), dtype=torch.int32, device=v.device) * (len(polynomials[0]) // len(v))
-        slot.add_(row.unsqueeze(1))
+        slot = slot + row.unsqueeze(1)
     slot, v, value = slot.view(-1), v.view(-1), None
     for j in reversed(range(len(polynomials))):
         coefficient = polynomials[j].index_select(0, slot)

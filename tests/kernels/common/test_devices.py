@@ -10,7 +10,7 @@ import torch
 from huenet.kernels import Bins
 from huenet.kernels.common import devices
 from huenet.kernels.common.cases import declared
-from huenet.kernels.common.devices import budget, full_precision
+from huenet.kernels.common.devices import budget, full_precision, one_core
 
 CASES = [module.CASES for module in declared().values()]
 
@@ -52,6 +52,18 @@ def test_the_budget_of_other_devices_gives_the_same(cases, monkeypatch):
 def test_autocast_is_left_alone_where_there_is_none():
     with full_precision(torch.empty(1, device="meta")):
         pass
+
+
+def test_one_core_is_given_back():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ValueError, match="from within"), one_core():
+            assert torch.get_num_threads() == 1
+            raise ValueError("from within")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_device_without_float64_is_an_error_that_says_so(monkeypatch):
