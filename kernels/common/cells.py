@@ -33,8 +33,8 @@ from .windows import WINDOWS, Window
 NARROWEST, WIDEST = -8, 10
 #: the most cells of the range: numbers of slots are int32
 MOST_CELLS = 1 << 25
-#: numbers that a table may have in any case, 256 KB; a larger one must not take more memory than the samples in float32
-SMALL_TABLE = 1 << 15
+#: numbers that a table may have in any case, 1 MB; a larger one must not take more memory than the samples in float32
+SMALL_TABLE = 1 << 17
 #: the farthest reach, in bins; beyond, the matrix itself would be no small thing
 FARTHEST = 1 << 11
 #: nanoseconds, measured on one core of an EPYC, of which only the ratios matter: a term of a sample in both passes; a number of the
@@ -198,7 +198,7 @@ def _grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, insi
 def _cost(grid: Grid, samples: int) -> float:
     """Nanoseconds of a row of samples, infinite where its table would be large for them."""
     tables, sums = (grid.response, grid.derivative), grid.blocks * grid.cut.reach
-    if max(sums // 4, *map(grid.numbers, tables)) > max(samples // 2, SMALL_TABLE):
+    if max(sums, *map(grid.numbers, tables)) > max(samples // 2, SMALL_TABLE):
         return math.inf
     each = [
         samples * SAMPLE_TERM * table.terms + grid.numbers(table) * (TABLE_NUMBER + MULTIPLY_ADD * grid.cut.reach)
