@@ -42,10 +42,6 @@ FARTHEST = 1 << 11
 SAMPLE_TERM, TABLE_NUMBER, MULTIPLY_ADD = 1.7, 1.0, 0.26
 
 
-#: fewer samples than this are done on one core: where others use the machine too, waiting for a second one takes milliseconds
-FEW_SAMPLES = 1 << 20
-
-
 class Budget(NamedTuple):
     """How much is done at a time."""
 
@@ -54,7 +50,7 @@ class Budget(NamedTuple):
     """In the tables of rows that are done together."""
 
 
-#: each core does so many at a time, as they stay in its cache
+#: a core does so many at a time, as they stay in its cache
 CPU_BUDGET = Budget(1 << 15, 1 << 17)
 #: any other device must be given more at a time than it takes to launch a kernel; chosen and not measured
 DEVICE_BUDGET = Budget(1 << 22, 1 << 24)
@@ -88,7 +84,12 @@ class Grid:
 
     def rows(self, x: Tensor, *tables: Table) -> int:
         """How many of the rows of x (B, N) are done together."""
-        return max(1, min(samples_at_once(x) // x.shape[1], _budget(x).numbers // max(map(self.numbers, tables))))
+        most = budget(x, CPU_BUDGET, DEVICE_BUDGET)
+        return max(1, min(most.samples // x.shape[1], most.numbers // max(map(self.numbers, tables))))
+
+    def samples(self, x: Tensor) -> int:
+        """How many samples of a row of x (B, N) are done at a time."""
+        return budget(x, CPU_BUDGET, DEVICE_BUDGET).samples
 
     def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The cell of every sample, int32, and its place in the cell, float64, 0 at the left end. A NaN is in some cell, at NaN."""
@@ -150,21 +151,6 @@ def is_inside(bins: Bins, x: Tensor) -> bool:
     """Whether all samples lie in the range: they usually do, and are then soon located, on fewer blocks."""
     low, high = torch.stack(x.aminmax()).tolist()
     return bins.low <= low and high <= bins.high
-
-
-def _budget(x: Tensor) -> Budget:
-    return budget(x, CPU_BUDGET, DEVICE_BUDGET)
-
-
-def samples_at_once(x: Tensor) -> int:
-    """How many samples of x (B, N) are done at a time: so many for each core that works on them."""
-    several = x.device.type == "cpu" and not on_one_core(x)
-    return _budget(x).samples * (torch.get_num_threads() if several else 1)
-
-
-def on_one_core(x: Tensor) -> bool:
-    """Whether x (B, N) is so small that a single core is to do it."""
-    return x.device.type == "cpu" and x.numel() < FEW_SAMPLES
 
 
 @functools.lru_cache(maxsize=256)

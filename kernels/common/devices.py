@@ -25,7 +25,9 @@ def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Context in which this thread's operations use one core; torch has a number of threads for each thread of the program."""
+    """Context in which this thread's operations on CPU tensors use one core; torch has a number of threads for each thread of the
+    program. For what is many operations of some microseconds, of which others would share the least part, and be waited for: on a
+    machine that is busy, milliseconds each time."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -2,7 +2,6 @@
 but the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would
 outgrow the samples, take the way of tiled.py."""
 
-import contextlib
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins
-from ..common.cells import Grid, on_one_core, samples_at_once
+from ..common.cells import Grid
 from ..common.devices import one_core
 from . import tiled
 
@@ -19,7 +18,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     """(B, N) -> (B, K)."""
     if not x.numel():
         return x.new_zeros(len(x), bins.count)
-    with one_core() if on_one_core(x) else contextlib.nullcontext():
+    with one_core():
         grid = Grid.covering(bins, x)
         if grid is not None:
             parts = [_histogram(grid, *given).to(x.dtype) for given in _split(grid.rows(x, grid.response), 0, x, shares)]
@@ -40,7 +39,7 @@ def _histogram(grid: Grid, x: Tensor, shares: Tensor | None) -> Tensor:
     moments = x.new_zeros(grid.response.terms, len(x), grid.slots(grid.response), dtype=torch.float64)
     # torch adds along the only dimension sooner than along the last of two
     each, flat = (moments.flatten(1).unbind(), -1) if len(x) == 1 else (moments.unbind(), x.shape)
-    for part, votes in _split(samples_at_once(x), 1, x, shares):
+    for part, votes in _split(grid.samples(x), 1, x, shares):
         cell, place = grid.locate(part)
         slot = grid.slot(cell, place, grid.response).long().view(flat)
         v = place.sub_(0.5)
@@ -54,7 +53,7 @@ def _histogram(grid: Grid, x: Tensor, shares: Tensor | None) -> Tensor:
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and shares, empty where not needed."""
-    with one_core() if on_one_core(x) else contextlib.nullcontext():
+    with one_core():
         grid = Grid.covering(bins, x) if x.numel() else None
         if grid is not None:
             return _gradients(grid, grad, x, shares, needs)
@@ -69,7 +68,7 @@ def _gradients(grid: Grid, grad: Tensor, x: Tensor, shares: Tensor | None, needs
     tables = [given for given, need in zip(((grid.derivative, scale), (grid.response, 1.0)), needs) if need]
     for upstream, *rows in _split(grid.rows(x, *(table for table, _ in tables)), 0, grad, x, shares, *wanted):
         polynomials = [grid.polynomials(upstream, table, factor, x.dtype).unbind() for table, factor in tables]
-        for part, votes, *results in _split(samples_at_once(x), 1, *rows):
+        for part, votes, *results in _split(grid.samples(x), 1, *rows):
             cell, place = grid.locate(part)
             slots = [grid.slot(cell, place, table) for table, _ in tables]
             v = place.sub_(0.5).to(x.dtype)

@@ -230,16 +230,14 @@ def test_windows_that_others_register(label, boundary, monkeypatch):
         assert_gradients_close(gradients(soft(bins), [x])[1], gradients(soft(bins, "reference"), [x])[1], EXACT)
 
 
-@pytest.mark.parametrize("few", [0, 1 << 20])
 @pytest.mark.parametrize("budget", [cells.Budget(64, 1 << 17), cells.Budget(2000, 1 << 17), cells.Budget(1 << 15, 1)])
 @pytest.mark.parametrize("shape", [(1, 700), (7, 700), (50, 3)])
-def test_parts_of_rows_and_rows_together(budget, shape, few, monkeypatch):
+def test_parts_of_rows_and_rows_together(budget, shape, monkeypatch):
     inputs = [samples(*shape), samples(*shape, seed=1, spill=0.0)]
     for bins in (Bins(32, boundary="reflect"), Bins(32, boundary="circular", window="triangular")):
         expected, expected_slopes = gradients(soft(bins, "reference"), inputs)
         with monkeypatch.context() as patch:
             patch.setattr(cells, "CPU_BUDGET", budget)
-            patch.setattr(cells, "FEW_SAMPLES", few)
             actual, slopes = gradients(soft(bins), inputs)
         assert_close(actual, expected, EXACT)
         assert_gradients_close(slopes, expected_slopes, EXACT, "x weights")
