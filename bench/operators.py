@@ -54,8 +54,8 @@ class Operator:
     truth: Callable[[Case], str] = lambda case: "reference"
     #: the power of an image's samples with which its time grows
     order: int = 1
-    #: operations and bytes of huenet's algorithm: (case, bins in reach of a sample) -> Work; None: not in the roofline
-    work: Callable[[Case, int], costs.Work] | None = None
+    #: operations and bytes of huenet's algorithm: (case, provider) -> Work; None: not in the roofline
+    work: Callable[[Case, str], costs.Work] | None = None
 
     def tolerance(self, provider: str, usual: float) -> float:
         """Largest relative error of a provider in float32; `usual` is its own."""

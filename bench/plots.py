@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import costs, tables
+from . import tables
 from .cases import HEADLINES, POINTS, SIZES, Case
 from .compare import KEYS, OURS
 from .operators import OPERATORS
@@ -188,7 +188,7 @@ def _roofline(results: Results) -> Figure | None:
         area = 8 + 6 * (sized.batch * sized.samples).bit_length()
         for name in OURS:
             if (row := tables.timed(case, name)) is not None:
-                work = operator.work(sized, costs.reach(sized, name))
+                work = operator.work(sized, name)
                 points.append((case["operator"], name, work.intensity, work.operations / row["both"]["median"], area))
     if not points:
         return None

@@ -30,7 +30,7 @@ class Provider:
 
 PROVIDERS = {
     "triton": Provider("huenet triton", "fused GPU kernels", tolerance=2e-6, startup=60.0),
-    "torch": Provider("huenet torch", "block-sparse PyTorch, any device", tolerance=2e-6),
+    "torch": Provider("huenet torch", "vectorised PyTorch, any device", tolerance=2e-6),
     "reference": Provider("huenet reference", "our dense specification, careful about rounding", tolerance=1e-5),
     "naive": Provider("naive PyTorch", "the paper's formulas, dense, autograd"),
     "compiled": Provider("torch.compile of naive", "the same by Inductor, static shapes; compilation not timed", startup=120.0),

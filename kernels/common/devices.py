@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -18,7 +19,21 @@ def budget(like: Tensor, cpu: T, accelerator: T) -> T:
 def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
     """Context in which autocast, where the device has one, does not touch what is computed."""
     kind = like.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if on else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Context in which this thread's operations on CPU tensors use one core; torch has a number of threads for each thread of the
+    program. For what is many operations of some microseconds, of which others would share the least part, and be waited for: on a
+    machine that is busy, milliseconds each time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def check_float64(like: Tensor) -> None:

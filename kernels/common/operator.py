@@ -13,10 +13,12 @@ An operator declares the tensors it takes, its settings and the shape of its res
 Tensors are contiguous, those that may be left out may be None; `grad` may have been expanded, and is made contiguous too. Of this
 the operator makes two `torch.library.custom_op`s, forward and backward, opaque to tracing, so that `torch.compile(fullgraph=True)`
 and `torch.library.opcheck` take them on every supported version of torch; their fakes; the autograd formula; an error on a second
-derivative. Inside them autocast is off, as histograms are summed in the dtype given, and the first tensor's GPU is the current
-one, on which Triton launches kernels. The backend is chosen inside, where nothing is traced.
+derivative. Where nothing traces, the same functions are called without torch's dispatcher, whose way through Python costs 0.1 ms a
+call: as much as a histogram of a small image. Inside them autocast is off, as histograms are summed in the dtype given, and the
+first tensor's GPU is the current one, on which Triton launches kernels. The backend is chosen inside, where nothing is traced.
 """
 
+import contextlib
 import importlib
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -24,11 +26,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from .arguments import plain_autograd_only
 from .backends import check_backend, choose_backend
 from .devices import check_float64, full_precision
 
+_PLAIN = (Tensor, torch.nn.Parameter)
 _SCHEMA = {int: "int", float: "float", bool: "bool"}
 
 
@@ -70,10 +74,14 @@ class Operator:
         typed = lambda names: [f"Tensor{'?' if n in optional else ''} {n}" for n in names]  # noqa: E731
         forward = ", ".join([*typed(self._tensors), *plain, "str backend"])
         backward = ", ".join(["Tensor grad", *typed(self._saves), "Tensor[] kept", *plain, "str backend", "bool[] needs"])
-        self.op = self._register(name, f"({forward}) -> (Tensor, Tensor[])", self._forward, self._fake_forward)
-        self.op_backward = self._register(f"{name}_backward", f"({backward}) -> Tensor[]", self._backward, self._fake_backward)
+        self._exact_forward, self._exact_backward = _exact(self._forward), _exact(self._backward)
+        self.op = self._register(name, f"({forward}) -> (Tensor, Tensor[])", self._exact_forward, self._fake_forward)
+        self.op_backward = self._register(
+            f"{name}_backward", f"({backward}) -> Tensor[]", self._exact_backward, self._fake_backward
+        )
         self.op.register_autograd(self._differentiate, setup_context=self._setup_context)
         torch.library.register_autograd(self.op_backward._qualname, self._refuse)
+        self._direct = self._make_direct()
 
     def __call__(self, *arguments: Any, backend: str | None = None) -> Tensor:
         """The result. Raises ValueError for an unknown backend or one that cannot serve, RuntimeError for derivatives there are
@@ -87,7 +95,9 @@ class Operator:
             return self._rehearse(tensors, settings)
         plain_autograd_only(*(tensor for tensor in tensors if tensor is not None))
         encoded = (value.spec if hasattr(kind, "from_spec") else value for kind, value in zip(self._settings.values(), settings))
-        return self.op(*tensors, *encoded, backend or "")[0]
+        if _traced(tensors):
+            return self.op(*tensors, *encoded, backend or "")[0]
+        return self._direct(*tensors, *encoded, backend or "")[0]
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
         """Both passes of the fused backend, all gradients wanted, whatever the device."""
@@ -115,14 +125,25 @@ class Operator:
 
     @staticmethod
     def _register(name: str, schema: str, function: Callable[..., Any], fake: Callable[..., Any]) -> Any:
-        def exact(first: Tensor, *rest: Any) -> Any:
-            check_float64(first)
-            with full_precision(first), torch.cuda.device_of(first):
-                return function(first, *rest)
-
-        op = torch.library.custom_op(f"huenet::{name}", exact, mutates_args=(), schema=schema)
+        op = torch.library.custom_op(f"huenet::{name}", function, mutates_args=(), schema=schema)
         op.register_fake(fake)
         return op
+
+    def _make_direct(self) -> Callable[..., tuple[Tensor, ...]]:
+        """The operator as an autograd function, which gives the result and what is kept."""
+
+        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+            result, kept = self._exact_forward(*arguments)
+            self._setup_context(ctx, arguments, (result, kept))
+            return result, *kept
+
+        def backward(ctx: Any, grad: Tensor, *_kept: Tensor) -> tuple[Tensor | None, ...]:
+            # where a second derivative may follow, it is the op that has an error for it
+            direct = not torch.is_grad_enabled() and not _traced([grad])
+            return self._differentiate(ctx, grad, None, self._exact_backward if direct else self.op_backward)
+
+        methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+        return type(self.name, (torch.autograd.Function,), methods).apply
 
     def _forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
         tensors, (*settings, backend) = self._split(arguments)
@@ -155,12 +176,15 @@ class Operator:
         ctx.mark_non_differentiable(*kept)
         ctx.save_for_backward(result, *(named[name] for name in self._saves), *kept)
 
-    def _differentiate(self, ctx: Any, grad: Tensor, _kept: Any) -> tuple[Tensor | None, ...]:
+    def _differentiate(
+        self, ctx: Any, grad: Tensor, _kept: Any, op_backward: Callable[..., list[Tensor]] | None = None
+    ) -> tuple[Tensor | None, ...]:
+        # unpacked once only: with checkpoints, a second time is an error
         result, *tensors = ctx.saved_tensors
         saved, kept = tensors[: len(self._saves)], tensors[len(self._saves) :]
         grad = torch.add(grad, result, alpha=0)  # NaN where the result is not finite: see nonfinite.py
         needs = list(ctx.needs_input_grad[: len(self._tensors)])
-        grads = self.op_backward(grad, *saved, kept, *ctx.plain, needs)
+        grads = (op_backward or self.op_backward)(grad, *saved, kept, *ctx.plain, needs)
         return *(grad if need else None for grad, need in zip(grads, needs)), *[None] * len(ctx.plain)
 
     def _refuse(self, ctx: Any, *grads: Tensor) -> None:
@@ -169,6 +193,24 @@ class Operator:
             f"huenet::{self.name}_backward is differentiable once only; second derivatives need backend='reference', which is "
             "plain PyTorch"
         )
+
+
+def _exact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with autocast off, on the first tensor's GPU; RuntimeError where that device has no float64."""
+
+    def exact(first: Tensor, *rest: Any) -> Any:
+        check_float64(first)
+        with full_precision(first), torch.cuda.device_of(first) if first.is_cuda else contextlib.nullcontext():
+            return function(first, *rest)
+
+    return exact
+
+
+def _traced(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether anything but autograd watches what is called, or tensors are not plain ones: then operators must be ops."""
+    if torch.compiler.is_compiling() or is_in_torch_dispatch_mode() or torch._C._is_torch_function_mode_enabled():
+        return True
+    return any(type(tensor) not in _PLAIN or tensor.is_meta for tensor in tensors if tensor is not None)
 
 
 def _as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:

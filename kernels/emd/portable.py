@@ -1,39 +1,55 @@
 """Squared earth mover's distance in O(K): the best cyclic shift from two cumulative sums. In float64 throughout, as sums cancel."""
 
+import functools
+
 import torch
 from torch import Tensor
 
 
 def forward(p: Tensor, q: Tensor, circular: bool) -> Tensor:
     """(B, K), (B, K) -> (B,)."""
-    difference = p.double() - q.double()
-    rolled = difference.gather(-1, _rolled_index(difference, circular))
-    return rolled.cumsum(-1).square().sum(-1).to(p.dtype)
+    _, rolled = _cumulative(p, q, circular)
+    return rolled.square().sum(-1).to(p.dtype)
+
+
+def forward_and_slope(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
+    """The distances (B,), and their gradients with respect to p, (B, K) float64; those with respect to q are the negative."""
+    before, rolled = _cumulative(p, q, circular)
+    sums = rolled.cumsum(-1)
+    slope = sums[:, -1:] - sums + rolled
+    if circular:
+        # in the rolled order the sum from bin k on goes round to the bin before the best shift's
+        below, shift = before
+        slope = slope - below * sums[:, -1:] + (sums - rolled).gather(-1, shift)
+    return rolled.square().sum(-1).to(p.dtype), slope.mul_(2)
 
 
 def backward(grad: Tensor, p: Tensor, q: Tensor, circular: bool, needs: list[bool]) -> list[Tensor]:
     """Gradients with respect to p and q, of which one is the other's negative, empty where not needed."""
-    difference = p.double() - q.double()
-    index = _rolled_index(difference, circular)
-    slope = 2 * difference.gather(-1, index).cumsum(-1).flip(-1).cumsum(-1).flip(-1)
-    slope = (torch.empty_like(slope).scatter_(-1, index, slope) * grad.unsqueeze(-1)).to(p.dtype)
+    slope = forward_and_slope(p, q, circular)[1].mul_(grad.unsqueeze(-1)).to(p.dtype)
     return [slope if needs[0] else slope.new_empty(0), -slope if needs[1] else slope.new_empty(0)]
 
 
-def _best_shift(difference: Tensor) -> Tensor:
-    """The cyclic shift l of least squared cost (Eq. 14), (B, K) float64 -> (B,)."""
-    count = difference.shape[-1]
+def _cumulative(p: Tensor, q: Tensor, circular: bool) -> tuple[tuple[Tensor, Tensor] | None, Tensor]:
+    """The cumulative differences C_i in the order of the best shift l, at the bins' own places, (B, K); and, on a circle, whether
+    i < l, and l (B, 1)."""
+    difference = p.double() - q.double()
     cumulative = difference.cumsum(-1)
-    total = cumulative[:, -1:]
-    before = torch.nn.functional.pad(cumulative[:, :-1], (1, 0))  # D_{l-1}
-    sum_before = torch.nn.functional.pad(cumulative.cumsum(-1)[:, :-1], (1, 0))  # sum_{i<l} D_i
-    shift = torch.arange(count, device=difference.device, dtype=difference.dtype)
-    grand = cumulative.sum(-1, keepdim=True)
-    return (2 * total * sum_before + shift * total**2 - 2 * before * (grand + shift * total) + count * before**2).argmin(-1)
-
-
-def _rolled_index(difference: Tensor, circular: bool) -> Tensor:
-    """Bins in the order in which their differences are accumulated, (B, K)."""
+    if not circular:
+        return None, cumulative
     count = difference.shape[-1]
-    index = torch.arange(count, device=difference.device).expand_as(difference)
-    return (index + _best_shift(difference).unsqueeze(-1)) % count if circular else index
+    bins = _bins(count, difference.device)
+    total, before = cumulative[:, -1:], cumulative - difference  # T, D_{l-1}
+    turned = bins * total
+    sum_before = before.cumsum(-1)  # sum_{i<l} D_i
+    grand = cumulative.sum(-1, keepdim=True)
+    # Eq. 14 for every shift l, but for what they all share
+    cost = before * (count * before - 2 * (grand + turned)) + total * (2 * sum_before + turned)
+    shift = cost.argmin(-1, keepdim=True)
+    below = bins < shift
+    return (below, shift), cumulative - before.gather(-1, shift) + below * total
+
+
+@functools.lru_cache(maxsize=64)
+def _bins(count: int, device: torch.device) -> Tensor:
+    return torch.arange(count, dtype=torch.float64, device=device)

@@ -18,7 +18,8 @@ def absolute(p: Tensor, q: Tensor, circular: bool) -> Tensor:
 
 def _shifted_cdf_differences(p: Tensor, q: Tensor, circular: bool) -> Tensor:
     """Cumulative sums of T(p, l) - T(q, l) for every shift l (Eq. 15), (..., shifts, K): the circulant matrix spelt out."""
-    count = p.shape[-1]
+    count, difference = p.shape[-1], p - q
     shifts = torch.arange(count if circular else 1, device=p.device)
     index = (shifts.unsqueeze(-1) + torch.arange(count, device=p.device)) % count
-    return (p - q)[..., index].cumsum(-1)
+    # the total, which is 0 for histograms of equal mass, and NaN once one bin is infinite, is in every shift
+    return difference[..., index].cumsum(-1) + (0 * difference.sum(-1)[..., None, None] if circular else 0)

@@ -1,7 +1,9 @@
-"""The soft histogram, then the earth mover's distance: one after the other, of which the histogram is kept."""
+"""The soft histogram, then the earth mover's distance: one after the other. What is kept is the distance's slope with respect to
+the histogram, in float64, as only differences between neighbouring bins count."""
 
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 from ..common.bins import Bins
@@ -10,25 +12,24 @@ from ..soft_histogram import portable as soft_histogram
 
 
 def kept(x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circular: bool) -> list[Tensor]:
-    """The histogram."""
-    return [x.new_empty(len(x), bins.count)]
+    """The slope."""
+    return [x.new_empty(len(x), bins.count, dtype=torch.float64)]
 
 
 def forward(
     x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circular: bool, histograms: ModuleType = soft_histogram
 ) -> tuple[Tensor, Tensor]:
     """(B, N), (B, K) -> squared distances (B,) and what is kept; histograms by the backend given."""
-    histogram = histograms.forward(x, shares, bins)
-    return emd.forward(histogram, target, circular), histogram
+    return emd.forward_and_slope(histograms.forward(x, shares, bins), target, circular)
 
 
 def backward(
-    grad: Tensor, x: Tensor, shares: Tensor | None, target: Tensor, histogram: Tensor, bins: Bins, circular: bool,
+    grad: Tensor, x: Tensor, shares: Tensor | None, target: Tensor, slope: Tensor, bins: Bins, circular: bool,
     needs: list[bool], histograms: ModuleType = soft_histogram,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to x, shares and target, empty where not needed."""
-    needs_x, needs_shares, needs_target = needs
-    of_histogram, of_target = emd.backward(grad, histogram, target, circular, [needs_x or needs_shares, needs_target])
-    if not (needs_x or needs_shares):
+    slope = slope * grad.unsqueeze(-1)
+    of_target = -slope.to(x.dtype) if needs[2] else x.new_empty(0)
+    if not any(needs[:2]):
         return x.new_empty(0), x.new_empty(0), of_target
-    return *histograms.backward(of_histogram, x, shares, bins, [needs_x, needs_shares]), of_target
+    return *histograms.backward(slope, x, shares, bins, needs[:2]), of_target

@@ -26,9 +26,9 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
         bins: number of bins over [0, 1], or `Bins`.
         weights: non-negative votes, or a boolean mask, broadcastable to x, normalised to mean 1 over the samples; differentiable.
             Where they sum to zero the histogram and its gradients are zero. Negative ones are not refused: the formula stands.
-        backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (block-sparse, any device) or "reference" (dense
-            PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where that cannot
-            serve, and "torch" elsewhere.
+        backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (moments of cells, any device) or "reference"
+            (dense PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where
+            that cannot serve, and "torch" elsewhere.
 
     Returns:
         (..., K), non-negative, summing to 1 but for what an `open` boundary loses. No samples give zeros.

@@ -10,7 +10,7 @@ import torch
 from huenet.kernels import Bins
 from huenet.kernels.common import devices
 from huenet.kernels.common.cases import declared
-from huenet.kernels.common.devices import budget, full_precision
+from huenet.kernels.common.devices import budget, full_precision, one_core
 
 CASES = [module.CASES for module in declared().values()]
 
@@ -42,15 +42,28 @@ def test_the_budget_of_other_devices_gives_the_same(cases, monkeypatch):
         package = __import__(module.__name__.rpartition(".")[0] + ".portable", fromlist=["budget"])
         if hasattr(package, "budget"):
             monkeypatch.setattr(package, "budget", lambda like, cpu, accelerator: accelerator)
-    from huenet.kernels.common import tiles
+    from huenet.kernels.common import cells, tiles
 
-    monkeypatch.setattr(tiles, "budget", lambda like, cpu, accelerator: original(like, accelerator, accelerator))
+    for module in (cells, tiles):
+        monkeypatch.setattr(module, "budget", lambda like, cpu, accelerator: original(like, accelerator, accelerator))
     torch.testing.assert_close(cases.run(given, "torch", settings), expected, rtol=1e-12, atol=0)
 
 
 def test_autocast_is_left_alone_where_there_is_none():
     with full_precision(torch.empty(1, device="meta")):
         pass
+
+
+def test_one_core_is_given_back():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ValueError, match="from within"), one_core():
+            assert torch.get_num_threads() == 1
+            raise ValueError("from within")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_device_without_float64_is_an_error_that_says_so(monkeypatch):

@@ -6,7 +6,10 @@ from types import ModuleType
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from huenet.kernels import Bins
 from huenet.kernels.common.operator import Operator
@@ -75,6 +78,49 @@ def test_it_is_differentiable_once(toy):
     (slope,) = torch.autograd.grad(toy(x, None, BINS, 3, backend="reference").sum(), x, create_graph=True)
     slope.sum().backward()
     torch.testing.assert_close(x.grad, 6 * X / BINS.high**3)
+
+
+class Seen(TorchDispatchMode):
+    """The names of all operations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        self.names.add(str(function))
+        return function(*arguments, **(options or {}))
+
+
+def test_whoever_watches_sees_an_op(toy):
+    x = X.clone().requires_grad_()
+    (direct,) = torch.autograd.grad(toy(x, None, BINS, 3).sum(), x)
+    with Seen() as seen:
+        (watched,) = torch.autograd.grad(toy(x, None, BINS, 3).sum(), x)
+    assert {"huenet.toy.default", "huenet.toy_backward.default"} <= seen.names
+    assert torch.equal(direct, watched)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fake = toy(mode.from_tensor(X), None, BINS, 3)
+    assert isinstance(fake, FakeTensor) and fake.shape == (2,)
+
+
+def test_the_default_device_of_the_program_around_is_not_used(toy):
+    expected = toy(X, None, BINS, 3)
+    with torch.device("meta"):
+        assert torch.equal(toy(X, None, BINS, 3), expected)
+
+
+@pytest.mark.parametrize("inputs", [[X], [X, GAIN]], ids=["without gain", "with gain"])
+def test_saved_tensors_may_be_packed_and_passes_repeated(toy, inputs):
+    packed = []
+    call = lambda x, gain=None: toy(x, gain, BINS, 3)  # noqa: E731
+    expected, expected_slopes = gradients(call, inputs)
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: packed.append(tensor) or tensor.clone(), lambda tensor: tensor):
+        _, slopes = gradients(call, inputs)
+    assert len(packed) == len(inputs) + 2  # the result, and what is kept
+    assert all(map(torch.equal, slopes, expected_slopes))
+    result, slopes = gradients(lambda *given: torch.utils.checkpoint.checkpoint(call, *given, use_reentrant=False), inputs)
+    assert torch.equal(result, expected) and all(map(torch.equal, slopes, expected_slopes))
 
 
 def test_unknown_backends_and_forward_derivatives_are_errors(toy):
