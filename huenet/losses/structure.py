@@ -8,7 +8,7 @@ areas, and add it in both directions of a CycleGAN.
 
 from torch import Tensor, nn
 
-from ..kernels.squared_mutual_information import estimate
+from ..kernels import squared_mutual_information
 from ..kernels.squared_mutual_information.estimator import Estimator
 from .arguments import check_images
 
@@ -37,9 +37,9 @@ class StructureConsistencyLoss(nn.Module):
         backend: str | None = None,
     ) -> None:
         super().__init__()
-        self.settings = {"centers": centers, "sigma": sigma, "beta": beta, "ridge": ridge, "sign": sign, "low": low, "high": high}
         self.backend = backend
-        self.estimator = Estimator(**self.settings)
+        self.settings = {"centers": centers, "sigma": sigma, "beta": beta, "ridge": ridge, "sign": sign, "low": low, "high": high}
+        Estimator(**self.settings)  # which says what is wrong with them
 
     def forward(self, source: Tensor, translated: Tensor) -> Tensor:
         """Floating images (B, C, H, W) of one shape, in [low, high] -> scalar, float32 or float64.
@@ -55,7 +55,7 @@ class StructureConsistencyLoss(nn.Module):
         if source.shape != translated.shape:
             shapes = f"expected {tuple(source.shape)}, got {tuple(translated.shape)}"
             raise ValueError(f"translated must have the shape of source, {shapes}")
-        return -estimate(source.flatten(1), translated.flatten(1), self.estimator, self.backend).mean()
+        return -squared_mutual_information(source.flatten(1), translated.flatten(1), **self.settings, backend=self.backend).mean()
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.settings.items())

@@ -66,11 +66,7 @@ def squared_mutual_information(
         TypeError, ValueError: naming the argument, what was expected and what came; also where there are no samples.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
     """
-    return estimate(x, y, Estimator(centers, sigma, beta, ridge, sign, low, high), backend)
-
-
-def estimate(x: Tensor, y: Tensor, estimator: Estimator, backend: str | None = None) -> Tensor:
-    """`squared_mutual_information` of settings that were checked before, as under `torch.compile(dynamic=True)` they must be."""
+    estimator = Estimator(centers, sigma, beta, ridge, sign, low, high)
     x, y = arguments.paired(x, y)
     if not x.shape[-1]:
         raise ValueError(f"x must have at least one sample on its last dimension, got {tuple(x.shape)}")
