@@ -12,6 +12,8 @@ from ..training.config import BaseConfig, BaseTrainConfig, check_int, check_numb
 
 SMALLEST_SIZE = 32
 DEEPEST = 8
+MAX_MEGAPIXELS = 250.0
+"""Of a file to be painted or to paint with, unless told otherwise: what no camera exceeds in one exposure, and two gigabytes."""
 
 
 @dataclasses.dataclass(frozen=True)

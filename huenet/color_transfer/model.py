@@ -4,7 +4,8 @@
     painted = model(source, target)                  # RGB (B, 3, H, W), any sizes
     hue = model.generator(source_hsv, target_hsv)    # in training, at the model's size
 
-A large photo is painted by predicting at the size the model was trained for (see `heads`), and then in bands (see `bands`):
+A large photo is painted by predicting at the size the model was trained for (see `heads`), and then in bands
+(see `huenet.data.bands`):
 
     change = model.predict(source_seen, target_seen, mean_chroma)     # each reduced to `model.working_size`
     painted[..., rows, :] = model.paint(source[..., rows, :], change, rows, height)
@@ -18,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from ..color import hue_chroma_value, hue_presence, rgb_of, rgb_to_hsv, wrap_hue
+from ..data.bands import bands, enlarged, mean_chroma, reduced
 from ..networks import usual_defaults
 from ..training import checkpoint
 from ..training.checkpoint import CheckpointError
-from .bands import bands, enlarged, mean_chroma, reduced
 from .config import ModelConfig
 from .generator import HueGenerator
 
@@ -58,14 +59,15 @@ class HueNet(nn.Module):
         if source.ndim != 4 or target.ndim != 4 or len(source) != len(target):
             shapes = f"{tuple(source.shape)} and {tuple(target.shape)}"
             raise ValueError(f"source and target must be (B, 3, H, W) with one B, got {shapes}")
-        size = self.working_size(source.shape)
-        target_size = size if self.generator.condition is None else self.working_size(target.shape)
-        change = self.predict(reduced(source, size), reduced(target, target_size), mean_chroma(target))
+        size, target_size = self.working_size(source.shape), self.target_size(target.shape)
+        change = self.predict(reduced(source, size), reduced(target, target_size or size), mean_chroma(target))
         height = source.shape[-2]
         return torch.cat([self.paint(source[..., rows, :], change, rows, height) for rows in bands(source.shape)], dim=-2)
 
     def predict(self, source: Tensor, target: Tensor, chroma: Tensor) -> Change:
         """How to paint, from source and target at `working_size`, RGB (B, 3, h, w), and the target's mean chroma (B,)."""
+        if len(source) != len(target):
+            raise ValueError(f"source and target must be batches of one length, got {len(source)} and {len(target)}")
         fields, curves = self.generator.predict(rgb_to_hsv(source), rgb_to_hsv(target))
         share = hue_presence(chroma).view(-1, 1, 1, 1)
         return Change(fields, curves, None if (share == 1).all() else share)
@@ -87,6 +89,10 @@ class HueNet(nn.Module):
         scale = self.config.size / min(height, width)
         longest = LONGEST * self.config.size
         return min(round(height * scale), longest), min(round(width * scale), longest)
+
+    def target_size(self, shape: Sequence[int]) -> tuple[int, int] | None:
+        """`working_size` of a target of this shape; None where it must be looked at in the source's."""
+        return None if self.generator.condition is None else self.working_size(shape)
 
 
 def save_generator(path: str | os.PathLike[str], model: HueNet, metadata: Mapping[str, Any] | None = None) -> None:

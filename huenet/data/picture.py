@@ -1,63 +1,104 @@
-"""A photo with what its file says of it beside colours: transparency, resolution, EXIF data."""
+"""A photo with what its file says of it beside colours: transparency, resolution, EXIF and XMP data."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+import re
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, Self
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
 from ..files import replacing
-from .images import on_white, opened, upright_srgb
+from .images import in_srgb, on_white, opened
 
 FORMATS_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
+JPEG_HOLDS = {"exif": 65533, "xmp": 65504}
+"""Bytes: a segment of the file, whose length has two, less the name that XMP data begin with."""
+_Place = tuple[EllipsisType, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """`rgb`: uint8 (3, H, W), upright, sRGB. `alpha`: uint8 (H, W), where there is any; `about`: what a file of it carries, as
-    arguments of `PIL.Image.Image.save`: ``exif`` without orientation, ``dpi``, ``icc_profile``."""
+    """`image`: RGB or RGBA, upright, sRGB, whose bands of rows are read and painted in place, as a tensor's (1, 3, H, W) would be
+    (see `huenet.data.bands`); its ``info`` has what a file of it carries, as arguments of `PIL.Image.Image.save`: ``exif``,
+    ``dpi``, ``icc_profile``, and ``xmp``."""
 
-    rgb: Tensor
-    alpha: Tensor | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    image: Image.Image
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
         """Raises ValueError, naming the file and the reason, where it cannot be read."""
         with opened(path) as image:
-            return cls.of(image)
+            return cls.of(image, keep=False)
 
     @classmethod
-    def of(cls, image: Image.Image) -> Self:
-        """What a PIL image shows and says. Raises whatever Pillow does on a damaged one."""
-        seen = upright_srgb(image)
-        values = torch.from_numpy(np.array(seen)).permute(2, 0, 1)
-        if seen.mode == "RGB":
-            return cls(values.contiguous(), None, _about(image))
-        # nobody sees the colour of what is wholly transparent: white, so that it has no hue
-        return cls(torch.where(values[3] == 0, 255, values[:3]).byte(), values[3].contiguous(), _about(image))
+    def of(cls, image: Image.Image, keep: bool = True) -> Self:
+        """What a PIL image shows and says. Unless it is to be kept, its memory is freed. Raises whatever Pillow does on a damaged
+        one."""
+        image.load()  # of a PNG, what comes behind the colours too
+        upright, about = ImageOps.exif_transpose(image), _about(image)
+        if not keep:  # there are never more than two of a huge photo
+            image.close()
+        seen = in_srgb(upright)
+        seen.info = about
+        return cls(seen)
 
-    def painted(self, rgb: Tensor) -> Image.Image:
-        """A PIL image of other colours, uint8 (3, H, W), else like this one, RGB or RGBA."""
-        values = rgb if self.alpha is None else torch.cat([rgb, self.alpha.unsqueeze(0)])
-        image = Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
-        image.info.update(self.about)
-        return image
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return 1, 3, self.image.height, self.image.width
+
+    def __getitem__(self, place: _Place) -> Tensor:
+        """Float RGB (1, 3, rows, W) in [0, 1] of ``picture[..., rows, :]``. Nobody sees the colour of what is wholly transparent:
+        white, so that it has no hue."""
+        values = torch.from_numpy(np.array(self.image.crop(self._box(place)))).permute(2, 0, 1).unsqueeze(0)
+        if values.shape[1] == 4:
+            values = torch.where(values[:, 3:] == 0, 255, values[:, :3]).byte()
+        return values.contiguous().float() / 255.0
+
+    def __setitem__(self, place: _Place, rgb: Tensor) -> None:
+        """Other colours for these rows; transparency stays."""
+        box = self._box(place)
+        values = (rgb[0] * 255.0).round().byte().cpu()
+        band = Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+        if self.image.mode == "RGBA":
+            band.putalpha(self.image.crop(box).getchannel("A"))
+        self.image.paste(band, box)
+
+    def _box(self, place: _Place) -> tuple[int, int, int, int]:
+        top, bottom, _ = place[1].indices(self.image.height)
+        return 0, top, self.image.width, bottom
 
 
 def save(image: Image.Image, path: Path) -> None:
     """Write an image with what it carries, of the format that the suffix tells; transparency that it lacks becomes white."""
-    if path.suffix.lower() not in FORMATS_WITH_ALPHA:
-        about, image = image.info, on_white(image)
-        image.info.update(about)
-    about = {name: image.info[name] for name in ("exif", "dpi", "icc_profile") if name in image.info}
+    suffix, carried = path.suffix.lower(), image.info
+    if suffix not in FORMATS_WITH_ALPHA:
+        image = on_white(image)
+    about = {name: carried[name] for name in ("exif", "dpi", "icc_profile", "xmp") if name in carried}
+    if suffix in (".jpg", ".jpeg"):
+        for name in [name for name, most in JPEG_HOLDS.items() if len(about.get(name, b"")) > most]:
+            size = len(about.pop(name))
+            message = (
+                f"{path} has no {name.upper()} data: a JPEG file holds {JPEG_HOLDS[name]} bytes of them, the source has {size}"
+            )
+            warnings.warn(message, stacklevel=2)
+    elif suffix == ".png" and "xmp" in about:
+        about["pnginfo"] = PngImagePlugin.PngInfo()
+        about["pnginfo"].add_itxt("XML:com.adobe.xmp", about.pop("xmp").decode())
+    elif suffix in (".tif", ".tiff") and "xmp" in about:
+        tags = Image.Exif()
+        if "exif" in about:
+            tags.load(about["exif"])
+        tags[Base.XMLPacket] = about.pop("xmp")
+        about["exif"] = tags
     with replacing(path) as temporary:
         image.save(temporary, quality=95, **about)
 
@@ -70,9 +111,27 @@ def _about(image: Image.Image) -> dict[str, Any]:
         about["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     exif = image.getexif()
     exif.pop(Base.Orientation, None)
+    exif.pop(Base.XMLPacket, None)  # a TIFF's, which is kept as `xmp`
     camera = exif.get_ifd(IFD.Exif)
     if Base.ColorSpace in camera:
         camera[Base.ColorSpace] = 1  # sRGB
     if len(exif):
         about["exif"] = exif.tobytes()
+    if xmp := _xmp(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", b"")):  # a PNG's, up to Pillow 10
+        about["xmp"] = xmp
     return about
+
+
+# Viewers obey an XMP orientation, Pillow for one where EXIF has none: a photo that has been turned would be turned again.
+_OUTDATED = "tiff:Orientation|exif:ColorSpace|photoshop:ICCProfile"
+_OUTDATED_XMP = re.compile(rf"""\s(?:{_OUTDATED})\s*=\s*(?:"[^"]*"|'[^']*')|<({_OUTDATED})\s*(?:/>|>[^<]*</\1\s*>)""")
+
+
+def _xmp(packet: bytes | str) -> bytes:
+    """XMP data without what is no longer so: which way up the photo is, and its colour space."""
+    try:
+        text = packet if isinstance(packet, str) else packet.rstrip(b"\0 ").decode()
+    except UnicodeDecodeError:
+        warnings.warn("XMP data that are not UTF-8 are left out", stacklevel=2)
+        return b""
+    return _OUTDATED_XMP.sub("", text).encode()

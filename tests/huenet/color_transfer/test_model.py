@@ -25,7 +25,7 @@ def test_painting_at_the_models_size_is_what_training_sees(variant: dict[str, st
     source_hsv = rgb_to_hsv(source)
     hue = model.generator(source_hsv, rgb_to_hsv(target))
     expected = hsv_to_rgb(torch.cat([hue, source_hsv[:, 1:]], dim=1))
-    # Painted from the chroma itself, here from saturation times value: a quotient, a product and the difference taken of it, rounded.
+    # Painted with the chroma itself, here with saturation times value: a quotient, a product and their difference are rounded.
     assert torch.allclose(model(source, target), expected, rtol=0, atol=4 * 2**-24)
 
 

@@ -58,9 +58,10 @@ def test_what_a_file_carries_is_kept(tmp_path: Path) -> None:
     image = Image.fromarray(RAMP[:, :30])
     image.save(tmp_path / "in.jpg", exif=exif, dpi=(300, 300), icc_profile=wide_gamut())
     picture = Picture.read(tmp_path / "in.jpg")
-    assert picture.rgb.shape == (3, 30, RAMP.shape[0]) and torch.equal(picture.rgb, load_image(tmp_path / "in.jpg"))
+    assert picture.shape == (1, 3, 30, RAMP.shape[0])
+    assert torch.equal(255 * picture[..., :, :], load_image(tmp_path / "in.jpg")[None])
     for name in ("out.jpg", "out.png", "out.webp", "out.tif"):
-        save(picture.painted(255 - picture.rgb), tmp_path / name)
+        save(picture.image, tmp_path / name)
         with Image.open(tmp_path / name) as out:
             written = out.getexif()
             assert written[Base.Copyright] == "somebody" and written.get(Base.Orientation, 1) == 1
@@ -74,12 +75,13 @@ def test_transparency_is_kept(tmp_path: Path, suffix: str) -> None:
     rgba = np.dstack([RAMP, np.arange(RAMP.size // 3).reshape(RAMP.shape[:2]) % 256]).astype(np.uint8)
     Image.fromarray(rgba).save(tmp_path / "in.png")
     picture = Picture.read(tmp_path / "in.png")
-    save(picture.painted(picture.rgb), tmp_path / f"out{suffix}")
+    picture[..., :, :] = picture[..., :, :]
+    save(picture.image, tmp_path / f"out{suffix}")
     out = np.array(Image.open(tmp_path / f"out{suffix}"))
     assert np.array_equal(out[..., 3], rgba[..., 3])
     if suffix != ".webp":  # which is lossy
         assert np.array_equal(out[rgba[..., 3] > 0], rgba[rgba[..., 3] > 0])
-    save(picture.painted(picture.rgb), tmp_path / "out.bmp")
+    save(picture.image, tmp_path / "out.bmp")
     assert torch.equal(load_image(tmp_path / "out.bmp"), load_image(tmp_path / "in.png")), "on white"
 
 

@@ -5,6 +5,7 @@ the picture is one band or a hundred, the result is the same but for rounding.
 """
 
 from collections.abc import Iterator, Sequence
+from types import EllipsisType
 from typing import Protocol
 
 import torch
@@ -26,7 +27,7 @@ class Rows(Protocol):
     def shape(self) -> Sequence[int]:
         """(B, 3, H, W)."""
 
-    def __getitem__(self, place: tuple[..., slice, slice]) -> Tensor:
+    def __getitem__(self, place: tuple[EllipsisType, slice, slice]) -> Tensor:
         """``picture[..., rows, :]``: floating-point RGB (B, 3, rows, W)."""
 
 
