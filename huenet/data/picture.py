@@ -22,6 +22,16 @@ from .images import in_srgb, on_white, opened
 FORMATS_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
 JPEG_HOLDS = {"exif": 65533, "xmp": 65504}
 """Bytes: a segment of the file, whose length has two, less the name that XMP data begin with."""
+_OF_THE_PHOTO = {
+    Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.XResolution, Base.YResolution, Base.PageName,
+    Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist, Base.HostComputer,
+}  # fmt: skip
+_IMAGE_SOURCE_DATA = 37724  # Photoshop's layers
+_OF_THE_FILE = ({*range(Base.NewSubfileType, Base.ReferenceBlackWhite + 1)} - _OF_THE_PHOTO) | {
+    Base.XMLPacket, Base.InterColorProfile, _IMAGE_SOURCE_DATA,
+}  # fmt: skip
+"""EXIF tags of how a file stores its pixels: which way up, in which colours, where in a TIFF; and of what is kept apart from EXIF.
+Another file that had them would be turned again, or could not be read."""
 _Place = tuple[EllipsisType, slice, slice]
 
 
@@ -109,17 +119,28 @@ def _about(image: Image.Image) -> dict[str, Any]:
         about["dpi"] = tuple(float(value) for value in image.info["dpi"])
     if image.info.get("icc_profile"):
         about["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    exif = image.getexif()
-    exif.pop(Base.Orientation, None)
-    exif.pop(Base.XMLPacket, None)  # a TIFF's, which is kept as `xmp`
-    camera = exif.get_ifd(IFD.Exif)
-    if Base.ColorSpace in camera:
-        camera[Base.ColorSpace] = 1  # sRGB
+    exif = _exif(image.getexif())
     if len(exif):
         about["exif"] = exif.tobytes()
     if xmp := _xmp(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", b"")):  # a PNG's, up to Pillow 10
         about["xmp"] = xmp
     return about
+
+
+def _exif(said: Image.Exif) -> Image.Exif:
+    """A copy of EXIF data with what is so of other files too."""
+    exif = Image.Exif()
+    exif.endian = said.endian  # in which a camera's own notes are as well
+    exif.update({tag: value for tag, value in said.items() if tag not in _OF_THE_FILE | {IFD.Exif, IFD.GPSInfo}})
+    for ifd in (IFD.Exif, IFD.GPSInfo):
+        if entries := dict(said.get_ifd(ifd)):
+            exif[ifd] = entries
+    camera = exif.get(IFD.Exif, {})
+    if IFD.Interop in camera:
+        camera[IFD.Interop] = said.get_ifd(IFD.Interop)
+    if Base.ColorSpace in camera:
+        camera[Base.ColorSpace] = 1  # sRGB
+    return exif
 
 
 # Viewers obey an XMP orientation, Pillow for one where EXIF has none: a photo that has been turned would be turned again.

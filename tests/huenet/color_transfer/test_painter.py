@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,12 @@ import torch
 from PIL import Image
 
 import huenet
+from huenet.color_transfer import painter
+from huenet.color_transfer.model import HueNet
+from huenet.color_transfer.painter import Painter
+from huenet.data import bands
+from tests.huenet.color_transfer.small import SMALL, images
+from tests.huenet.data.pictures import save
 
 
 def test_in_python(trained: Path, folder: Path) -> None:
@@ -43,3 +51,66 @@ def test_a_source_keeps_its_transparency(trained: Path, folder: Path) -> None:
     image.putalpha(Image.fromarray(np.arange(1600, dtype=np.uint16).astype(np.uint8).reshape(40, 40)))
     painted = huenet.load(trained / "generator.safetensors")(image, next(folder.iterdir()))
     assert painted.mode == "RGBA" and np.array_equal(np.array(painted)[..., 3], np.array(image)[..., 3])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_photo_in_many_bands_is_a_photo_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """And the bar counts them."""
+    counted = []
+    monkeypatch.setattr(painter, "tqdm", lambda rows, *_, **__: counted.append(len(rows)) or rows)
+    torch.manual_seed(0)
+    paint = Painter(HueNet(SMALL).eval())
+    noise = (255 * images(90, 70, len(mode))).byte()
+    noise[:4, :, 3:] = 0
+    source = Image.fromarray(noise.numpy())
+    target = Image.fromarray((255 * images(50, 60, len(mode), seed=1)).byte().numpy())
+    whole = np.array(paint(source, target)).astype(int)
+    monkeypatch.setattr(bands, "PIXELS", 500)
+    parts = np.array(paint(source, target)).astype(int)
+    assert counted == [1, 13]
+    # Rounding to eight bits makes a step of what differs by the roundings of floats.
+    assert np.abs(parts - whole).max() <= 1 and np.mean(parts != whole) < 1e-3
+    assert np.array_equal(parts[..., 3:], noise[..., 3:]), "transparency"
+    assert (parts[:4, :, :3] == 255).all() or mode == "RGB", "nobody sees the colour of what is wholly transparent"
+    assert np.array_equal(np.asarray(source), noise), "an image that is given is left as it is"
+
+
+def test_one_target_for_many_sources(trained: Path, folder: Path) -> None:
+    paint = huenet.load(trained / "generator.safetensors")
+    first, second, target = sorted(folder.iterdir())[:3]
+    colors = paint.colors(target)
+    for source in (first, second):
+        assert np.array_equal(np.asarray(paint(source, colors)), np.asarray(paint(source, target)))
+
+
+def test_a_target_beside_its_source(folder: Path) -> None:
+    """A model that looks at both together sees the target in each source's size."""
+    torch.manual_seed(0)
+    paint = Painter(HueNet(dataclasses.replace(SMALL, head="rotation", conditioning="image")))
+    target = images(3, 60, 40)
+    colors = paint.colors(target)
+    for size in ((50, 50), (70, 35)):
+        source = images(3, *size, seed=1)
+        assert torch.equal(paint(source, colors), paint.model(source[None], target[None])[0])
+
+
+def test_batches_of_two_lengths_are_named() -> None:
+    with pytest.raises(ValueError, match="source and target must be batches of one length, got 2 and 3"):
+        Painter(HueNet(SMALL))(images(2, 3, 32, 32), images(3, 3, 32, 32))
+
+
+def test_a_photo_may_have_so_many_megapixels(tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, photo = trained / "generator.safetensors", save(tmp_path / "photo.png")
+    lifts = r"photo\.png: Image size \(1200 pixels\) exceeds limit of 1199 pixels, .*; max_megapixels \(--max-megapixels\) sets the"
+    for pair in ((photo, images(3, 9, 9)), (images(3, 9, 9), photo)):
+        with pytest.raises(ValueError, match=lifts):
+            huenet.load(checkpoint, max_megapixels=0.0011994)(*pair)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow warns of what is above its limit, and refuses what is above twice of it
+        for enough in (0.0012, float("inf"), None):
+            assert huenet.load(checkpoint, max_megapixels=enough)(photo, photo).size == (40, 30)
+    assert Image.MAX_IMAGE_PIXELS == 300
+    for wrong in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="max_megapixels must be a number above 0, got"):
+            huenet.load(checkpoint, max_megapixels=wrong)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+import time
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from huenet.data import fit, load_image
+from huenet.data import find_images, fit, load_image
 from huenet.data.garden import garden
-from huenet.data.images import sample_grid
+from huenet.data.images import at_most, sample_grid
 from tests.huenet.data.pictures import RAMP, save, unreadable
 
 
@@ -142,6 +146,37 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # the limit is twice that
     with pytest.raises(ValueError, match=r"bomb\.png: .*exceeds limit"):
         load_image(save(tmp_path / "bomb.png"))
+    assert find_images(tmp_path) == [tmp_path / "bomb.png"]
+    (tmp_path / "bomb.png").rename(tmp_path / "bomb")
+    assert find_images(tmp_path) == [tmp_path / "bomb"], "it is an image, which reading it tells"
+
+
+@pytest.mark.parametrize(("usual", "megapixels", "most"), [(700, None, 1400), (None, None, None), (700, 0.0012, 1200)])
+def test_a_limit_of_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: int | None, megapixels: float | None, most: int | None
+) -> None:
+    """To the pixel, without a warning below it, and put back."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", usual)
+    with warnings.catch_warnings(), at_most(megapixels):
+        warnings.simplefilter("error")
+        for count in (1200, 1201, 1400, 1401):
+            Image.new("L", (count, 1)).save(tmp_path / "line.png")
+            with contextlib.nullcontext() if most is None or count <= most else pytest.raises(ValueError, match=f"limit of {most}"):
+                assert load_image(tmp_path / "line.png").shape == (3, 1, count)
+    assert usual == Image.MAX_IMAGE_PIXELS
+
+
+def test_threads_take_turns_with_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+
+    def work(megapixels: float) -> bool:
+        with at_most(megapixels), at_most():
+            time.sleep(0.001)
+            return megapixels * 1e6 == Image.MAX_IMAGE_PIXELS
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, [1, 2, 3, 4] * 5))
+    assert Image.MAX_IMAGE_PIXELS == 700
 
 
 def test_fit(tmp_path: Path) -> None:
