@@ -55,8 +55,11 @@ def reduced(picture: Rows, size: tuple[int, int]) -> Tensor:
 
 def mean_chroma(picture: Rows) -> Tensor:
     """`huenet.color.mean_chroma` of a picture (B, 3, H, W) -> (B,)."""
-    sums = [color.mean_chroma(band) * band.shape[-2] for band in _read(picture)]
-    return torch.stack(sums).sum(0) / picture.shape[-2]
+    total: Tensor | float = 0.0
+    for band in _read(picture):
+        # not a list of all bands' sums: kept, they lie scattered over the memory that bands come and go in, and it cannot be reused
+        total = total + color.mean_chroma(band) * band.shape[-2]
+    return total / picture.shape[-2]
 
 
 def enlarged(fields: Tensor, rows: slice, size: tuple[int, int]) -> Tensor:

@@ -56,5 +56,5 @@ def test_a_picture_of_the_size_wanted_is_itself(pixels: int) -> None:
 
 def test_mean_chroma(pixels: int) -> None:
     picture = images(3, 3, 70, 50)
-    # Sums of 3,500 numbers up to 1, in a tree within a band and by bands: their mean is off by far less than 70 roundings of it.
+    # At most 70 bands are added one after the other, each sum rounded.
     assert torch.allclose(bands.mean_chroma(picture), color.mean_chroma(picture), rtol=0, atol=70 * 2**-24)
