@@ -49,11 +49,7 @@ $(VENV)/installed: pyproject.toml setup.py constraints.txt
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-$(VENV)/installed-fuzz: $(VENV)/installed ## 10,000 random cases of every operator, 200 in Triton's interpreter, against the reference; FUZZ_SEED=1 for others
-	OMP_NUM_THREADS=1 FUZZ_CASES=10000 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/kernels/test_fuzz.py
-	OMP_NUM_THREADS=1 FUZZ_CASES=200 TRITON_INTERPRET=1 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/interpreted/test_fuzz.py
-
-bench: $(VENV)/installed
+$(VENV)/installed-bench: $(VENV)/installed
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[test,bench]'
 	@touch $@
 

@@ -19,8 +19,11 @@ __version__ = "0.1.0"
 __all__ = ["load"]
 
 
-def load(checkpoint: str | os.PathLike[str], device: str = "cpu") -> Painter:
-    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `color_transfer.painter`."""
-    from .color_transfer.painter import Painter
+def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float | None = None) -> Painter:
+    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `color_transfer.painter`.
 
-    return Painter.load(checkpoint, device)
+    ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
+    """
+    from .color_transfer.painter import MAX_MEGAPIXELS, Painter
+
+    return Painter.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)

@@ -33,20 +33,26 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
 
     Raises TypeError for anything but a floating-point tensor, ValueError for any other shape.
     """
+    hue, chroma, value = hue_chroma_value(rgb)
+    grey = _is_grey(chroma)
+    saturation = torch.where(grey, 0.0, chroma / torch.where(grey, 1.0, value))
+    return torch.stack([hue, saturation, value], dim=-3)
+
+
+def hue_chroma_value(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Hue and value as by `rgb_to_hsv`, and between them the chroma, saturation times value, each (..., H, W)."""
     red, green, blue = _channels(rgb, "rgb")
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
     # Below `tiny`, 1 / chroma overflows: such a pixel is grey, and divided by 1 to keep gradients finite.
-    grey = chroma <= torch.finfo(chroma.dtype).tiny  # which NaN is not
+    grey = _is_grey(chroma)
     divisor = torch.where(grey, 1.0, chroma)
     sextant = torch.where(
         red == value,
         (green - blue) / divisor,
         torch.where(green == value, 2.0 + (blue - red) / divisor, 4.0 + (red - green) / divisor),
     )
-    hue = wrap_hue(torch.where(grey, 0.0, sextant / 6.0))
-    saturation = torch.where(grey, 0.0, chroma / torch.where(grey, 1.0, value))
-    return torch.stack([hue, saturation, value], dim=-3)
+    return wrap_hue(torch.where(grey, 0.0, sextant / 6.0)), chroma, value
 
 
 def hsv_to_rgb(hsv: Tensor) -> Tensor:
@@ -56,10 +62,15 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
     in float32. Raises TypeError and ValueError as `rgb_to_hsv`.
     """
     hue, saturation, value = _channels(hsv, "hsv")
+    return rgb_of(hue, value * saturation, value)
+
+
+def rgb_of(hue: Tensor, chroma: Tensor, value: Tensor) -> Tensor:
+    """RGB (..., 3, H, W) of what `hue_chroma_value` gives, with any hue."""
     sextant = 6.0 * wrap_hue(hue)
     # The share of the chroma that each channel lacks: all of it at cyan (3), magenta (5), yellow (1).
     lacks = (2.0 - (sextant - 3.0).abs(), (sextant - 2.0).abs() - 1.0, (sextant - 4.0).abs() - 1.0)
-    return torch.stack([value - value * saturation * lack.clamp(0.0, 1.0) for lack in lacks], dim=-3)
+    return torch.stack([value - chroma * lack.clamp(0.0, 1.0) for lack in lacks], dim=-3)
 
 
 def color_weights(hsv: Tensor) -> Tensor:
@@ -110,6 +121,10 @@ def encode_hue(hsv: Tensor, kind: Literal["value", "vector"]) -> Tensor:
     """
     hue, saturation, _ = hsv.split(1, dim=1)
     return 2 * hue - 1 if kind == "value" else saturation * unit_vector(hue)
+
+
+def _is_grey(chroma: Tensor) -> Tensor:
+    return chroma <= torch.finfo(chroma.dtype).tiny  # which NaN is not
 
 
 def _channels(image: Tensor, name: str) -> tuple[Tensor, ...]:

@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that spin while they wait for each other come to a crawl where other programs want the cores too: with two busy
     # neighbours on two cores, a training step took four times as long. Torch's OpenMP reads this when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Pillow, which reads this when it is loaded, keeps a huge photo in blocks of up to 16 MB, and the C library keeps those once
+    # they are freed: as much memory as another copy. Blocks above 32 MB it gives back at once.
+    os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may have letters that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -67,12 +67,11 @@ def our_warnings() -> Iterator[None]:
         text = " ".join(str(message).split())
         if (reading := _read_by_pillow(filename)) is not None:
             text = f"{' '.join(reading.split())}: {text}"
-            if text in told or category.__name__ == "DecompressionBombWarning":  # larger ones are refused
-                return
-            told.add(text)
         elif package not in Path(filename).parents:
             return usual(message, category, filename, *rest)
-        tqdm.write(f"huenet: warning: {text}", file=sys.stderr)
+        if text not in told:
+            told.add(text)
+            tqdm.write(f"huenet: warning: {text}", file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.filterwarnings("always", module=r"PIL\.")  # the same may be said of another file

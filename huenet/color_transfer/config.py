@@ -12,6 +12,8 @@ from ..training.config import MOST, BaseConfig, BaseTrainConfig, check_int, chec
 
 SMALLEST_SIZE = 32
 DEEPEST = 8
+MAX_MEGAPIXELS = 250.0
+"""Of a file to be painted or to paint with, unless told otherwise: what no camera exceeds in one exposure, and two gigabytes."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,13 +69,13 @@ class HueGenerator(nn.Module):
         """
         return self.paint(source_hsv[:, :1], *self.predict(source_hsv, target_hsv))
 
-    def paint(self, source_hue: Tensor, fields: Tensor, condition: Condition | None) -> Tensor:
+    def paint(self, source_hue: Tensor, fields: Tensor, curves: Tensor | None) -> Tensor:
         """What `predict` gave, enlarged perhaps, applied to the source's hue (B, 1, H, W) -> the output's hue."""
         with full_precision(source_hue):  # eight bits of mantissa cannot hold an angle
-            return self.head(fields, source_hue, condition)
+            return self.head(fields, source_hue, curves)
 
-    def predict(self, source_hsv: Tensor, target_hsv: Tensor) -> tuple[Tensor, Condition | None]:
-        """The head's fields (B, F, H, W) and the condition, if any."""
+    def predict(self, source_hsv: Tensor, target_hsv: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The head's fields (B, F, H, W), and its curves, if it has any."""
         inputs, condition = [_seen(source_hsv, self.hue_input)], None
         if self.condition is not None:
             condition = self.condition(source_hsv, target_hsv)
@@ -84,7 +84,9 @@ class HueGenerator(nn.Module):
         else:
             raise ValueError(f"source and target must have one shape, got {tuple(source_hsv.shape)} and {tuple(target_hsv.shape)}")
         raw = self.unet(torch.cat(inputs, dim=1), None if condition is None else condition.embedding)
-        return self.head.fields(raw.to(source_hsv.dtype)), condition
+        fields = self.head.fields(raw.to(source_hsv.dtype))
+        with full_precision(source_hsv):  # as in `paint`
+            return fields, self.head.curves(condition)
 
 
 class HueDiscriminator(nn.Module):

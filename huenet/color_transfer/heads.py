@@ -2,6 +2,7 @@
 
 `Head.fields` gives maps that may be interpolated, `Head.forward` combines them with the source's hue. So a large photo is painted
 by predicting the fields at the size the model was trained for, enlarging them, and applying them to every pixel of the large photo.
+What depends on neither, `Head.curves` makes once.
 
 A new head is a subclass of `Head` in `HEADS` and a name in `ModelConfig.head`.
 """
@@ -40,9 +41,13 @@ class Head(nn.Module, ABC):
     def fields(self, raw: Tensor) -> Tensor:
         """raw (B, channels, H, W) -> maps (B, F, H, W) that may be interpolated."""
 
+    def curves(self, condition: Condition | None) -> Tensor | None:
+        """What `forward` needs of the condition, the same for all pixels."""
+        return None
+
     @abstractmethod
-    def forward(self, fields: Tensor, source_hue: Tensor, condition: Condition | None) -> Tensor:
-        """fields (B, F, H, W), source hue (B, 1, H, W) -> hue in [0, 1), (B, 1, H, W)."""
+    def forward(self, fields: Tensor, source_hue: Tensor, curves: Tensor | None) -> Tensor:
+        """fields (B, F, H, W), source hue (B, 1, H, W), curves -> hue in [0, 1), (B, 1, H, W)."""
 
 
 class AbsoluteHead(Head):
@@ -53,7 +58,7 @@ class AbsoluteHead(Head):
     def fields(self, raw: Tensor) -> Tensor:
         return unit_vector(torch.sigmoid(raw))
 
-    def forward(self, fields: Tensor, source_hue: Tensor, condition: Condition | None) -> Tensor:
+    def forward(self, fields: Tensor, source_hue: Tensor, curves: Tensor | None) -> Tensor:
         return wrap_hue(turns_of(fields))
 
 
@@ -65,7 +70,7 @@ class RotationHead(Head):
     def fields(self, raw: Tensor) -> Tensor:
         return raw * raw.square().sum(1, keepdim=True).clamp_min(SHORTEST**2).rsqrt()
 
-    def forward(self, fields: Tensor, source_hue: Tensor, condition: Condition | None) -> Tensor:
+    def forward(self, fields: Tensor, source_hue: Tensor, curves: Tensor | None) -> Tensor:
         return wrap_hue(source_hue + turns_of(fields))
 
 
@@ -101,15 +106,13 @@ class PaletteHead(Head):
     def fields(self, raw: Tensor) -> Tensor:
         return raw
 
-    def forward(self, fields: Tensor, source_hue: Tensor, condition: Condition | None) -> Tensor:
+    def forward(self, fields: Tensor, source_hue: Tensor, curves: Tensor) -> Tensor:
         masks = fields.softmax(dim=1)
         place = torch.cat([2 * source_hue - 1, torch.zeros_like(source_hue)], dim=1).permute(0, 2, 3, 1)
-        curves = self.curves(condition)
         # Linear interpolation between knots 0 ... K, of which the last is the first again.
-        tables = torch.cat([curves, curves[..., :1]], dim=-1).unsqueeze(3)
-        rotation = sum(
-            mask * F.grid_sample(table, place, align_corners=True) for mask, table in zip(masks.split(1, dim=1), tables.unbind(1))
-        )
+        tables = torch.cat([curves, curves[..., :1]], dim=-1).flatten(1, 2).unsqueeze(2)
+        rotations = F.grid_sample(tables, place, align_corners=True).split(2, dim=1)
+        rotation = sum(mask * rotation for mask, rotation in zip(masks.split(1, dim=1), rotations))
         return wrap_hue(source_hue + turns_of(rotation))
 
     def curves(self, condition: Condition) -> Tensor:

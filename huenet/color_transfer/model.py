@@ -4,18 +4,22 @@
     painted = model(source, target)                  # RGB (B, 3, H, W), any sizes
     hue = model.generator(source_hsv, target_hsv)    # in training, at the model's size
 
-A large photo is painted by predicting at the size the model was trained for (see `heads`).
+A large photo is painted by predicting at the size the model was trained for (see `heads`), and then in bands
+(see `huenet.data.bands`):
+
+    change = model.predict(source_seen, target_seen, mean_chroma)     # each reduced to `model.working_size`
+    painted[..., rows, :] = model.paint(source[..., rows, :], change, rows, height)
 """
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ..color import hsv_to_rgb, hue_presence, mean_chroma, rgb_to_hsv, wrap_hue
+from ..color import hue_chroma_value, hue_presence, rgb_of, rgb_to_hsv, wrap_hue
+from ..data.bands import bands, enlarged, mean_chroma, reduced
 from ..networks import usual_defaults, within_size
 from ..training import checkpoint
 from ..training.checkpoint import CheckpointError
@@ -26,6 +30,17 @@ SLACK = 2**20
 """Numbers that a network may have beside what its file holds of it: tables that are computed."""
 LONGEST = 4
 """A photo's long side is at most this many times its short one where the generator looks at it."""
+
+
+class Change(NamedTuple):
+    """What is to be done to a source's hues, wherever in the picture."""
+
+    fields: Tensor
+    """(B, F, h, w), to be enlarged to the source's size."""
+    curves: Tensor | None
+    """As by `Head.curves`."""
+    share: Tensor | None
+    """(B, 1, 1, 1): how much of the way hues turn, where that is not all of it."""
 
 
 class HueNet(nn.Module):
@@ -48,21 +63,40 @@ class HueNet(nn.Module):
         if source.ndim != 4 or target.ndim != 4 or len(source) != len(target):
             shapes = f"{tuple(source.shape)} and {tuple(target.shape)}"
             raise ValueError(f"source and target must be (B, 3, H, W) with one B, got {shapes}")
-        source_hsv = rgb_to_hsv(source)
-        size = self._working_size(source)
-        target_size = size if self.generator.condition is None else self._working_size(target)
-        fields, condition = self.generator.predict(rgb_to_hsv(_resize(source, size)), rgb_to_hsv(_resize(target, target_size)))
-        fields = F.interpolate(fields, tuple(source.shape[-2:]), mode="bilinear")
-        hue = self.generator.paint(source_hsv[:, :1], fields, condition)
-        hue = _as_far_as_there_is_hue(source_hsv[:, :1], hue, hue_presence(mean_chroma(target)))
-        return hsv_to_rgb(torch.cat([hue, source_hsv[:, 1:]], dim=1))
+        size, target_size = self.working_size(source.shape), self.target_size(target.shape)
+        change = self.predict(reduced(source, size), reduced(target, target_size or size), mean_chroma(target))
+        height = source.shape[-2]
+        return torch.cat([self.paint(source[..., rows, :], change, rows, height) for rows in bands(source.shape)], dim=-2)
 
-    def _working_size(self, image: Tensor) -> tuple[int, int]:
-        """The image's shape with the model's size as its short side."""
-        height, width = image.shape[-2:]
+    def predict(self, source: Tensor, target: Tensor, chroma: Tensor) -> Change:
+        """How to paint, from source and target at `working_size`, RGB (B, 3, h, w), and the target's mean chroma (B,)."""
+        if len(source) != len(target):
+            raise ValueError(f"source and target must be batches of one length, got {len(source)} and {len(target)}")
+        fields, curves = self.generator.predict(rgb_to_hsv(source), rgb_to_hsv(target))
+        share = hue_presence(chroma).view(-1, 1, 1, 1)
+        return Change(fields, curves, None if (share == 1).all() else share)
+
+    def paint(self, band: Tensor, change: Change, rows: slice, height: int) -> Tensor:
+        """The rows of a source of that height, RGB (B, 3, rows, W) -> painted."""
+        hue, chroma, value = hue_chroma_value(band)
+        source, fields = hue.unsqueeze(1), enlarged(change.fields, rows, (height, band.shape[-1]))
+        painted = self.generator.paint(source, fields, change.curves)
+        if change.share is not None:
+            # the shorter way around the circle
+            way = wrap_hue(painted - source + 0.5) - 0.5
+            painted = torch.where(change.share == 1, painted, wrap_hue(source + change.share * way))
+        return rgb_of(painted.squeeze(1), chroma, value)
+
+    def working_size(self, shape: Sequence[int]) -> tuple[int, int]:
+        """A shape (..., H, W) with the model's size as its short side, where the generator looks at it."""
+        height, width = shape[-2:]
         scale = self.config.size / min(height, width)
         longest = LONGEST * self.config.size
         return min(round(height * scale), longest), min(round(width * scale), longest)
+
+    def target_size(self, shape: Sequence[int]) -> tuple[int, int] | None:
+        """`working_size` of a target of this shape; None where it must be looked at in the source's."""
+        return None if self.generator.condition is None else self.working_size(shape)
 
 
 def save_generator(path: str | os.PathLike[str], model: HueNet, metadata: Mapping[str, Any] | None = None) -> None:
@@ -98,16 +132,3 @@ def _first_line(error: Exception) -> str:
 
 def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value) and len({*value}) == len(value)
-
-
-def _as_far_as_there_is_hue(source: Tensor, painted: Tensor, presence: Tensor) -> Tensor:
-    """Hues (B, 1, H, W) on the way, the shorter one around the circle, from the source's to the painted, by the share (B,)."""
-    share = presence.view(-1, 1, 1, 1)
-    way = wrap_hue(painted - source + 0.5) - 0.5
-    return torch.where(share == 1, painted, wrap_hue(source + share * way))
-
-
-def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    if size == tuple(image.shape[-2:]):
-        return image
-    return F.interpolate(image, size, mode="bilinear", antialias=True).clamp(0, 1)

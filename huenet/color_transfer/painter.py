@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +12,15 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from ..color import hue_presence, mean_chroma
-from ..data import find_images, image_to_tensor, load_image
+from ..color import hue_presence
+from ..data import find_images
+from ..data.bands import Rows, bands, mean_chroma, reduced
+from ..data.images import at_most
 from ..data.picture import Picture, save
 from ..files import identity
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import find_device
+from .config import MAX_MEGAPIXELS
 from .model import HueNet, load_generator
 
 Photo = Tensor | Image.Image | str | os.PathLike[str]
@@ -25,41 +29,106 @@ OUTSIDE = 1e-3
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
-class Painter:
-    """A trained Hue-Net as a function of two pictures of any sizes."""
+@dataclass
+class _Floats:
+    """A picture whose rows come as the model takes them."""
 
-    def __init__(self, model: HueNet, device: str = "cpu", metadata: dict[str, Any] | None = None) -> None:
+    picture: Rows
+    device: torch.device
+
+    @property
+    def shape(self) -> Sequence[int]:
+        return self.picture.shape
+
+    def __getitem__(self, place: Any) -> Tensor:
+        return self.picture[place].to(self.device, torch.float32)
+
+
+class Colors:
+    """A target as `Painter` looks at it, any number of times; made by `Painter.colors`."""
+
+    def __init__(self, picture: Rows, size: tuple[int, int] | None) -> None:
+        self.chroma = mean_chroma(picture)
+        self._picture = picture if size is None else None
+        self._own = None if size is None else reduced(picture, size)
+
+    def at(self, size: tuple[int, int]) -> Tensor:
+        """Reduced to its own size, or, where a model looks at it beside the source, to this one of the source's."""
+        return reduced(self._picture, size) if self._own is None else self._own
+
+
+class Painter:
+    """A trained Hue-Net as a function of two pictures of any sizes.
+
+    ``max_megapixels``: of a file that is read, more than 0; ``inf`` for any. Raises ``ValueError`` for another.
+    """
+
+    def __init__(
+        self,
+        model: HueNet,
+        device: str = "cpu",
+        metadata: dict[str, Any] | None = None,
+        max_megapixels: float = MAX_MEGAPIXELS,
+    ) -> None:
+        if not max_megapixels > 0:
+            raise ValueError(f"max_megapixels must be a number above 0, got {max_megapixels}")
         self.device = find_device(device)
         self.model = model.to(self.device).eval()
         self.metadata = metadata or {}
+        self.max_megapixels = max_megapixels
 
     @classmethod
-    def load(cls, checkpoint: str | os.PathLike[str], device: str = "cpu") -> Self:
+    def load(cls, checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float = MAX_MEGAPIXELS) -> Self:
         """From a ``generator.safetensors``. Raises `CheckpointError` naming the file, ``OSError`` if it cannot be opened."""
         model, metadata = load_generator(checkpoint)
-        return cls(model, device, metadata)
+        return cls(model, device, metadata, max_megapixels)
 
     @torch.no_grad()
-    def __call__(self, source: Photo, target: Photo) -> Any:
+    def __call__(self, source: Photo, target: Photo | Colors) -> Any:
         """``source`` with its hues repainted like ``target``'s, at the source's size.
 
-        Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W). A tensor source
-        gives a tensor of its shape, dtype and device, anything else a PIL image in sRGB, with the transparency, resolution and EXIF
-        data that the source has. Raises ``ValueError`` for a file that is no image or a tensor of another shape or range,
-        ``TypeError`` for anything else, `CheckpointError` where weights are so large that what they paint is not finite.
+        Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W); the target may be what
+        `colors` made of one. A tensor source gives a tensor of its shape, dtype and device, anything else a PIL image in sRGB, with
+        the transparency, resolution, EXIF and XMP data that the source has. A path's is painted in the memory that it was decoded
+        into. Raises ``ValueError`` for a file that is no image or has more than ``max_megapixels``, or a tensor of another shape or
+        range, ``TypeError`` for anything else, `CheckpointError` where weights are so large that what they paint is not finite.
         """
-        picture = _to_picture(source)
-        pixels = _to_batch("source", source) if picture is None else _from_bytes(picture.rgb)
-        colors = _to_batch("target", target)
-        if not hue_presence(mean_chroma(colors)).all():
+        colors = target if isinstance(target, Colors) else self.colors(target)
+        picture = self._picture(source)
+        pixels = _to_batch("source", source) if picture is None else picture
+        canvas = torch.empty_like(pixels) if picture is None else picture
+        rows, height = _Floats(pixels, self.device), pixels.shape[-2]
+        size = self.model.working_size(pixels.shape)
+        change = self.model.predict(reduced(rows, size), colors.at(size), colors.chroma)
+        for band in tqdm(bands(pixels.shape), "painting", unit="band", delay=1.0, disable=None, leave=False):
+            painted = self.model.paint(rows[..., band, :], change, band, height)
+            if not painted.isfinite().all():
+                raise CheckpointError(f"{self.model.origin} paints what is not finite: its weights are damaged")
+            canvas[..., band, :] = painted
+        return canvas.reshape(source.shape) if picture is None else picture.image
+
+    @torch.no_grad()
+    def colors(self, target: Photo) -> Colors:
+        """A target to be painted with more than once, looked at once. Raises as `__call__`."""
+        picture = self._picture(target, only_colors=True)
+        rows = _Floats(_to_batch("target", target) if picture is None else picture, self.device)
+        colors = Colors(rows, self.model.target_size(rows.shape))
+        if not hue_presence(colors.chroma).all():
             # from here, not from the caller: between the two is torch's own wrapper for no_grad
             warnings.warn("a target has no hue to paint with: its source keeps its own", stacklevel=1)
-        painted = self.model(pixels.to(self.device, torch.float32), colors.to(self.device, torch.float32))
-        if not painted.isfinite().all():
-            raise CheckpointError(f"{self.model.origin} paints what is not finite: its weights are damaged")
-        if picture is None:
-            return painted.reshape(source.shape).to(source)
-        return picture.painted((painted[0] * 255).round().byte().cpu())
+        return colors
+
+    def _picture(self, photo: Photo, only_colors: bool = False) -> Picture | None:
+        """Of a file or a PIL image; None for anything else."""
+        if not isinstance(photo, (str, os.PathLike)):
+            return Picture.of(photo, only_colors) if isinstance(photo, Image.Image) else None
+        try:
+            with at_most(self.max_megapixels):
+                return Picture.read(photo, only_colors)
+        except ValueError as error:
+            if isinstance(error.__cause__, Image.DecompressionBombError):
+                raise ValueError(f"{str(error).rstrip('.')}; max_megapixels (--max-megapixels) sets the limit") from error
+            raise
 
 
 def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive: bool = False) -> Iterator[Path]:
@@ -71,7 +140,7 @@ def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive
     read, by whatever path or link, or two sources would have one output; also if nothing can be read. ``OSError`` if an output
     cannot be written.
     """
-    colors = _from_bytes(load_image(target))
+    colors = paint.colors(target)
     folder = source.is_dir()
     outputs = _outputs(source, out, recursive) if folder else {source: out}
     inputs = {identity(target): f"the target {target}"} | {identity(photo): f"the source {photo}" for photo in outputs}
@@ -83,7 +152,10 @@ def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive
     written: dict[object, Path] = {}
     for photo in tqdm(outputs, "painting", unit="photo", delay=1.0, disable=None if folder else True, leave=False):
         output = outputs[photo]
-        if output.exists() and (before := written.get(identity(output))):  # where upper and lower case are one
+        before = written.get(identity(output)) if output.exists() else None
+        # Where upper and lower case are one. Not where another process has replaced the file written before: a new one, of any
+        # name, may then have its number.
+        if before is not None and identity(outputs[before]) == identity(output):
             raise ValueError(f"{photo} and {before} would both be written to {output}: rename one of them")
         try:
             painted = paint(photo, colors)
@@ -113,19 +185,8 @@ def _outputs(folder: Path, out: Path, recursive: bool) -> dict[Path, Path]:
     return outputs
 
 
-def _to_picture(photo: Photo) -> Picture | None:
-    """With all that a file or a PIL image carries; None for anything else."""
-    if isinstance(photo, (str, os.PathLike)):
-        return Picture.read(photo)
-    return Picture.of(photo) if isinstance(photo, Image.Image) else None
-
-
-def _to_batch(name: str, picture: Photo) -> Tensor:
+def _to_batch(name: str, picture: Tensor) -> Tensor:
     """Float RGB (B, 3, H, W) in [0, 1]."""
-    if isinstance(picture, (str, os.PathLike)):
-        return _from_bytes(load_image(picture))
-    if isinstance(picture, Image.Image):
-        return _from_bytes(image_to_tensor(picture))
     if not isinstance(picture, Tensor) or not picture.is_floating_point():
         kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
         raise TypeError(f"{name} must be a path, a PIL image or a floating-point tensor, got {kind}")
@@ -135,7 +196,3 @@ def _to_batch(name: str, picture: Photo) -> Tensor:
     if not (low >= -OUTSIDE and high <= 1 + OUTSIDE):
         raise ValueError(f"{name} must have values in [0, 1], got {low:g} to {high:g}")
     return picture if picture.ndim == 4 else picture.unsqueeze(0)
-
-
-def _from_bytes(image: Tensor) -> Tensor:
-    return image.unsqueeze(0).float() / 255.0

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import math
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -15,10 +17,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..files import must_be_a_file
+from .bands import bands
 
 ADVICE = "--recursive, or recursive=True in Python, searches them"
 READING: ContextVar[str | None] = ContextVar("READING", default=None)
-"""The file that this thread reads, since what Pillow warns of does not say."""
+"""The file that this thread reads, since neither what Pillow warns of nor an image that has been turned says."""
 
 
 def find_images(folder: str | os.PathLike[str], recursive: bool | None = False) -> list[Path]:
@@ -51,10 +54,10 @@ def _is_image(path: Path) -> bool:
     if Image.registered_extensions().get(path.suffix.lower()) in Image.OPEN:
         return True
     try:
-        with opened(path):
+        with at_most(), opened(path):
             return True
-    except ValueError:
-        return False
+    except ValueError as error:  # what is too large is told where it is read
+        return isinstance(error.__cause__, Image.DecompressionBombError)
 
 
 def _tell_what_is_left_out(folder: str | os.PathLike[str], files: list[Path], folders: list[Path], advice: str) -> None:
@@ -96,9 +99,40 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         READING.reset(reading)
 
 
+class _Limit(int):
+    """For Pillow, which refuses an image of more than twice its limit, and warns of one between: this one is twice itself, so
+    there is none between, and what is not refused is read without a word."""
+
+    def __rmul__(self, _: int) -> "_Limit":
+        return self
+
+    __mul__ = __rmul__
+
+
+_LIMITED = threading.RLock()
+
+
+@contextlib.contextmanager
+def at_most(megapixels: float | None = None) -> Iterator[None]:
+    """While within, Pillow refuses images of more pixels, and has no warning for fewer. None: those that it refuses anyway.
+
+    Pillow has one limit for the whole program, restored at the end. So that none is restored that another thread has set, one at a
+    time is within; and an image that another thread opens with Pillow at that time has the limit set here.
+    """
+    with _LIMITED:
+        usual = Image.MAX_IMAGE_PIXELS
+        refused = math.inf if usual is None else 2 * usual
+        pixels = refused if megapixels is None else megapixels * 1e6
+        Image.MAX_IMAGE_PIXELS = _Limit(pixels) if math.isfinite(pixels) else None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = usual
+
+
 def image_to_tensor(image: Image.Image) -> Tensor:
     """A PIL image as uint8 RGB (3, H, W), converted as by `load_image`. Raises whatever Pillow does on a damaged one."""
-    return _to_tensor(on_white(upright_srgb(image)))
+    return _to_tensor(on_white(in_srgb(upright(image))))
 
 
 def fit(image: Tensor, size: int) -> Tensor:
@@ -116,7 +150,8 @@ def load_pairs(folder: Path, size: int) -> tuple[Tensor, Tensor]:
     names = [stem.removesuffix("_A") for stem in files if stem.endswith("_A") and f"{stem.removesuffix('_A')}_B" in files]
     if len(names) < 2:
         raise ValueError(f"{folder} must have at least two pairs of images NAME_A and NAME_B, found {len(names)}")
-    photos, maps = (torch.stack([fit(load_image(files[name + role]), size) for name in names]) for role in ("_A", "_B"))
+    with at_most():
+        photos, maps = (torch.stack([fit(load_image(files[name + role]), size) for name in names]) for role in ("_A", "_B"))
     return photos / 255, maps / 255
 
 
@@ -131,49 +166,86 @@ def sample_grid(*roles: Tensor, columns: int = 8) -> Image.Image:
     return Image.fromarray((picture * 255.0).round().byte().permute(1, 2, 0).numpy())
 
 
-def upright_srgb(image: Image.Image) -> Image.Image:
-    """As it is meant to be seen: turned as its EXIF says, its colours in sRGB, of mode RGB, or RGBA where it has transparency."""
-    image = ImageOps.exif_transpose(image)
+def warn_of(what: str, problem: str) -> None:
+    """A warning of something damaged, `what`, of the file that is being read, if it is one."""
+    file = READING.get()
+    warnings.warn(f"{what}{'' if file is None else f' of {file}'} {problem}", stacklevel=3)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A copy, turned as its EXIF data say, where they can be read. Raises whatever Pillow does on a damaged image."""
+    image.load()  # so that what is raised below is raised by EXIF data
+    try:
+        return ImageOps.exif_transpose(image)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever Pillow makes of damaged ones
+        warn_of("the EXIF data", f"cannot be read and are left out: {error!r}")
+        return image.copy()
+
+
+def in_srgb(image: Image.Image) -> Image.Image:
+    """Its colours in sRGB, of mode RGB, or RGBA where it has transparency; where it can be, the same image, changed."""
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_deep_grey_to_bytes(image)).convert("RGB")
+        return _deep_grey_to_bytes(image).convert("RGB")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     profile = image.info.get("icc_profile")
     if profile:
         try:
             return _from_profile(image, profile, mode)
         except (ImageCms.PyCMSError, OSError, ValueError) as error:
-            warnings.warn(f"a colour profile cannot be used ({error}): its image is taken for sRGB", stacklevel=2)
-    return image.convert(mode)
+            warn_of("the colour profile", f"cannot be used and sRGB is taken for it: {error}")
+    return _of_mode(image, mode)
 
 
 def on_white(image: Image.Image) -> Image.Image:
     """An image of mode RGB or RGBA without its transparency."""
     if image.mode == "RGB":
         return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    seen = Image.new("RGB", image.size)
+    for box in boxes(image):
+        part = image.crop(box)
+        seen.paste(Image.alpha_composite(Image.new("RGBA", part.size, "white"), part).convert("RGB"), box)
+    return seen
+
+
+def boxes(image: Image.Image) -> list[tuple[int, int, int, int]]:
+    """The bands of an image, to be cropped and pasted."""
+    return [(0, rows.start, image.width, rows.stop) for rows in bands((1, 3, image.height, image.width))]
+
+
+def _of_mode(image: Image.Image, mode: str) -> Image.Image:
+    return image if image.mode == mode else image.convert(mode)  # which would be a copy
 
 
 def _from_profile(image: Image.Image, profile: bytes, mode: str) -> Image.Image:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
     if "sRGB" in ImageCms.getProfileDescription(source):
-        return image.convert(mode)
+        return _of_mode(image, mode)
     if source.profile.xcolor_space.strip() == "RGB":
-        image = image.convert(mode)  # palettes, and what else is made of RGB
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
-    kept = image.convert("RGB") if alpha else image
-    converted = ImageCms.profileToProfile(kept, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        image = _of_mode(image, mode)  # palettes, and what else is made of RGB
+    if image.mode == mode:
+        ImageCms.profileToProfile(image, source, srgb, inPlace=True)
+        return image
+    converted = ImageCms.profileToProfile(image, source, srgb, outputMode="RGB")
     if mode == "RGBA":
-        converted.putalpha(alpha or image.convert("RGBA").getchannel("A"))
+        converted.putalpha((image if "A" in image.getbands() else image.convert("RGBA")).getchannel("A"))
     return converted
 
 
-def _deep_grey_to_bytes(image: Image.Image) -> np.ndarray:
-    """uint8 of a 16-bit grey image, of a 32-bit one that keeps to 16 bits, or of floats in [0, 1]."""
-    values = np.asarray(image).astype(np.float64)
+def _deep_grey_to_bytes(image: Image.Image) -> Image.Image:
+    """Of mode L: a 16-bit grey image, a 32-bit one that keeps to 16 bits, or floats in [0, 1]."""
     top = 1.0 if image.mode == "F" else 65535.0
-    if not (values.min() >= 0.0 and values.max() <= top):
-        raise ValueError(f"mode {image.mode} needs values from 0 to {top:g}, found {values.min():g} to {values.max():g}")
-    return np.rint(values * (255.0 / top)).astype(np.uint8)
+    grey, ranges = Image.new("L", image.size), []
+    for box in boxes(image):
+        values = np.asarray(image.crop(box)).astype(np.float64)
+        ranges.append((values.min(), values.max()))
+        with np.errstate(invalid="ignore"):  # NaN, which is told below
+            grey.paste(Image.fromarray(np.rint(values.clip(0.0, top) * (255.0 / top)).astype(np.uint8)), box)
+    low, high = np.min(ranges), np.max(ranges)
+    if not (low >= 0.0 and high <= top):
+        raise ValueError(f"mode {image.mode} needs values from 0 to {top:g}, found {low:g} to {high:g}")
+    return grey
 
 
 def _to_tensor(image: Image.Image) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .images import find_images, fit, load_image
+from .images import at_most, find_images, fit, load_image
 
 # pix2pix loads at 286 and crops 256 out of it; the same proportion at every size.
 LOAD_RATIO = 286 / 256
@@ -83,7 +83,7 @@ def load_folder(
     side = math.ceil(size * LOAD_RATIO) if margin else size
     images = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
     names, failures = [], []
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
+    with at_most(), ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
         loaded = pool.map(lambda path: _load_square(path, side), paths)
         progress = tqdm(loaded, "photos", len(paths), delay=1.0, disable=None, leave=False)
         for path, image in zip(paths, progress):

@@ -1,78 +1,115 @@
-"""A photo with what its file says of it beside colours: transparency, resolution, EXIF data."""
+"""A photo with what its file says of it beside colours: transparency, resolution, EXIF and XMP data."""
 
 from __future__ import annotations
 
 import os
+import re
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import Any, Self
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
 from ..files import replacing
-from .images import on_white, opened, upright_srgb
+from .images import in_srgb, on_white, opened, upright, warn_of
 
 FORMATS_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
-JPEG = frozenset({".jpg", ".jpeg"})
-LONGEST_IN_JPEG = 65533
-"""Bytes of EXIF data: what the two bytes of a segment's length leave."""
-STORAGE = frozenset(
-    (*range(254, 267), 273, *range(277, 282), 284, *range(288, 294), 301, *range(317, 326), 330, *range(332, 343), 347)
-) | {*range(512, 533), 34675}
-"""Tags of TIFF 6.0 that say how its pixels are stored and what their values mean, the profile among them. Of a TIFF, Pillow has
-them among its EXIF data, and would write them into the next file, where they are wrong."""
+JPEG_HOLDS = {"exif": 65533, "xmp": 65504}
+"""Bytes: a segment of the file, whose length has two, less the name that XMP data begin with."""
 MOST_DOTS = 65536
 """Per inch: JPEG has two bytes for them."""
+_OF_THE_PHOTO = {
+    Base.DocumentName, Base.ImageDescription, Base.Make, Base.Model, Base.XResolution, Base.YResolution, Base.PageName,
+    Base.ResolutionUnit, Base.Software, Base.DateTime, Base.Artist, Base.HostComputer,
+}  # fmt: skip
+_IMAGE_SOURCE_DATA = 37724  # Photoshop's layers
+_OF_THE_FILE = ({*range(Base.NewSubfileType, Base.ReferenceBlackWhite + 1)} - _OF_THE_PHOTO) | {
+    Base.XMLPacket, Base.InterColorProfile, _IMAGE_SOURCE_DATA,
+}  # fmt: skip
+"""EXIF tags of how a file stores its pixels: which way up, in which colours, where in a TIFF; and of what is kept apart from EXIF.
+Another file that had them would be turned again, or could not be read."""
+_Place = tuple[EllipsisType, slice, slice]
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """`rgb`: uint8 (3, H, W), upright, sRGB. `alpha`: uint8 (H, W), where there is any; `about`: what a file of it carries, as
-    arguments of `PIL.Image.Image.save`: ``exif`` without orientation, ``dpi``, ``icc_profile``."""
+    """`image`: RGB or RGBA, upright, sRGB, whose bands of rows are read and painted in place, as a tensor's (1, 3, H, W) would be
+    (see `huenet.data.bands`); its ``info`` has what a file of it carries, as arguments of `PIL.Image.Image.save`: ``exif``,
+    ``dpi``, ``icc_profile``, and ``xmp``."""
 
-    rgb: Tensor
-    alpha: Tensor | None = None
-    about: dict[str, Any] = field(default_factory=dict)
+    image: Image.Image
 
     @classmethod
-    def read(cls, path: str | os.PathLike[str]) -> Self:
+    def read(cls, path: str | os.PathLike[str], only_colors: bool = False) -> Self:
         """Raises ValueError, naming the file and the reason, where it cannot be read."""
         with opened(path) as image:
-            return cls.of(image)
+            return cls.of(image, only_colors, keep=False)
 
     @classmethod
-    def of(cls, image: Image.Image) -> Self:
-        """What a PIL image shows and says. Raises whatever Pillow does on a damaged one."""
-        seen = upright_srgb(image)
-        values = torch.from_numpy(np.array(seen)).permute(2, 0, 1)
-        if seen.mode == "RGB":
-            return cls(values.contiguous(), None, _about(image))
-        # nobody sees the colour of what is wholly transparent: white, so that it has no hue
-        return cls(torch.where(values[3] == 0, 255, values[:3]).byte(), values[3].contiguous(), _about(image))
+    def of(cls, image: Image.Image, only_colors: bool = False, keep: bool = True) -> Self:
+        """What a PIL image shows and, if not for its colours only, says; without transparency then, on white. Unless it is to be
+        kept, its memory is freed. Raises whatever Pillow does on a damaged one."""
+        turned, about = upright(image), {} if only_colors else _about(image)
+        if not keep:  # there are never more than two of a huge photo
+            image.close()
+        seen = on_white(in_srgb(turned)) if only_colors else in_srgb(turned)
+        seen.info = about
+        return cls(seen)
 
-    def painted(self, rgb: Tensor) -> Image.Image:
-        """A PIL image of other colours, uint8 (3, H, W), else like this one, RGB or RGBA."""
-        values = rgb if self.alpha is None else torch.cat([rgb, self.alpha.unsqueeze(0)])
-        image = Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
-        image.info.update(self.about)
-        return image
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return 1, 3, self.image.height, self.image.width
+
+    def __getitem__(self, place: _Place) -> Tensor:
+        """Float RGB (1, 3, rows, W) in [0, 1] of ``picture[..., rows, :]``. Nobody sees the colour of what is wholly transparent:
+        white, so that it has no hue."""
+        values = torch.from_numpy(np.array(self.image.crop(self._box(place)))).permute(2, 0, 1).unsqueeze(0)
+        if values.shape[1] == 4:
+            values = torch.where(values[:, 3:] == 0, 255, values[:, :3]).byte()
+        return values.contiguous().float() / 255.0
+
+    def __setitem__(self, place: _Place, rgb: Tensor) -> None:
+        """Other colours for these rows; transparency stays."""
+        box = self._box(place)
+        values = (rgb[0] * 255.0).round().byte().cpu()
+        band = Image.fromarray(values.permute(1, 2, 0).contiguous().numpy())
+        if self.image.mode == "RGBA":
+            band.putalpha(self.image.crop(box).getchannel("A"))
+        self.image.paste(band, box)
+
+    def _box(self, place: _Place) -> tuple[int, int, int, int]:
+        top, bottom, _ = place[1].indices(self.image.height)
+        return 0, top, self.image.width, bottom
 
 
 def save(image: Image.Image, path: Path) -> None:
     """Write an image with what it carries, of the format that the suffix tells; transparency that it lacks becomes white."""
-    if path.suffix.lower() not in FORMATS_WITH_ALPHA:
-        about, image = image.info, on_white(image)
-        image.info.update(about)
-    about = {name: image.info[name] for name in ("exif", "dpi", "icc_profile") if name in image.info}
-    if path.suffix.lower() in JPEG and len(about.get("exif", b"")) > LONGEST_IN_JPEG:
-        warnings.warn(
-            f"{path} lacks the EXIF data, {len(about.pop('exif'))} bytes, of which JPEG takes {LONGEST_IN_JPEG}", stacklevel=2
-        )
+    suffix, carried = path.suffix.lower(), image.info
+    if suffix not in FORMATS_WITH_ALPHA:
+        image = on_white(image)
+    about = {name: carried[name] for name in ("exif", "dpi", "icc_profile", "xmp") if name in carried}
+    if suffix in (".jpg", ".jpeg"):
+        for name in [name for name, most in JPEG_HOLDS.items() if len(about.get(name, b"")) > most]:
+            size = len(about.pop(name))
+            message = (
+                f"{path} has no {name.upper()} data: a JPEG file holds {JPEG_HOLDS[name]} bytes of them, the source has {size}"
+            )
+            warnings.warn(message, stacklevel=2)
+    elif suffix == ".png" and "xmp" in about:
+        about["pnginfo"] = PngImagePlugin.PngInfo()
+        about["pnginfo"].add_itxt("XML:com.adobe.xmp", about.pop("xmp").decode())
+    elif suffix in (".tif", ".tiff") and "xmp" in about:
+        tags = Image.Exif()
+        if "exif" in about:
+            tags.load(about["exif"])
+        tags[Base.XMLPacket] = about.pop("xmp")
+        about["exif"] = tags
     with replacing(path) as temporary:
         image.save(temporary, quality=95, **about)
 
@@ -83,12 +120,12 @@ def _about(image: Image.Image) -> dict[str, Any]:
         about["dpi"] = dpi
     if image.info.get("icc_profile"):
         about["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    try:
-        if exif := _exif(image):
-            about["exif"] = exif
-    except Exception as error:  # whatever Pillow makes of damaged data
-        file = f" of {image.filename}" if getattr(image, "filename", "") else ""
-        warnings.warn(f"the EXIF data{file} cannot be read and is left out: {error!r}", stacklevel=2)
+    for name, read in (("exif", _exif), ("xmp", _xmp)):
+        try:
+            if data := read(image):
+                about[name] = data
+        except Exception as error:  # whatever Pillow makes of damaged data
+            warn_of(f"the {name.upper()} data", f"cannot be read and are left out: {error!r}")
     return about
 
 
@@ -102,10 +139,31 @@ def _resolution(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _exif(image: Image.Image) -> bytes:
-    exif = image.getexif()
-    for tag in (Base.Orientation, *STORAGE):
-        exif.pop(tag, None)
-    camera = exif.get_ifd(IFD.Exif)
+    """EXIF data that are so of other files too."""
+    said, exif = image.getexif(), Image.Exif()
+    exif.endian = said.endian  # in which a camera's own notes are as well
+    exif.update({tag: value for tag, value in said.items() if tag not in _OF_THE_FILE | {IFD.Exif, IFD.GPSInfo}})
+    for ifd in (IFD.Exif, IFD.GPSInfo):
+        if entries := dict(said.get_ifd(ifd)):
+            exif[ifd] = entries
+    camera = exif.get(IFD.Exif, {})
+    if IFD.Interop in camera:
+        camera[IFD.Interop] = said.get_ifd(IFD.Interop)
     if Base.ColorSpace in camera:
         camera[Base.ColorSpace] = 1  # sRGB
     return exif.tobytes() if len(exif) else b""
+
+
+# Viewers obey an XMP orientation, Pillow for one where EXIF has none: a photo that has been turned would be turned again.
+_OUTDATED = "tiff:Orientation|exif:ColorSpace|photoshop:ICCProfile"
+_OUTDATED_XMP = re.compile(rf"""\s(?:{_OUTDATED})\s*=\s*(?:"[^"]*"|'[^']*')|<({_OUTDATED})\s*(?:/>|>[^<]*</\1\s*>)""")
+
+
+def _xmp(image: Image.Image) -> bytes:
+    """XMP data without what is no longer so: which way up the photo is, and its colour space."""
+    packet = image.info.get("xmp", b"")
+    try:
+        text = packet if isinstance(packet, str) else packet.rstrip(b"\0 ").decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: {error.reason}") from error
+    return _OUTDATED_XMP.sub("", text).encode()

@@ -1,9 +1,9 @@
-"""Commands are killed at any moment and called again: is anything half-written, and do they end as if they had not been?
+"""Commands are killed at any moment and called again, or called twice at once: is anything half-written, and do they end as if not?
 
     make kills KILLS=100 SEED=0
 
 A half of the kills falls on a training run, a quarter each on transfer of a folder and on evaluate; every other one on a moment
-when a file is being written, the others anywhere.
+when a file is being written, the others anywhere. Before that, each command is called twice at once, into one folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import collections
 import os
 import random
+import shlex
 import shutil
 import signal
 import sys
@@ -31,23 +32,11 @@ from tests.huenet.mangled.faults import damage_of
 from tests.huenet.training.runs import rows, timeless
 
 STEPS = 12
-_RUN = [
-    "--steps",
-    str(STEPS),
-    "--hold-out",
-    "3",
-    "--ema",
-    "0.9",
-    "--log-every",
-    "1",
-    "--checkpoint-every",
-    "3",
-    "--sample-every",
-    "2",
-]
+_RUN = shlex.split("--hold-out 3 --ema 0.9 --log-every 1 --checkpoint-every 3 --sample-every 2")
+_TRAIN = ["train", "--data", "../photos", "--out", "out", *_RUN, *OPTIONS]
 _USE = ["--checkpoint", "../good/generator.safetensors", "--device", "cpu", "--out", "out"]
 COMMANDS = {
-    "train": ["train", "--data", "../photos", "--out", "out", *_RUN, *OPTIONS],
+    "train": [*_TRAIN, "--steps", str(STEPS)],
     "transfer": ["transfer", *_USE, "../photos", "../photos/garden_0000.png"],
     "evaluate": ["evaluate", *_USE, "--data", "../photos", "--pairs", "9"],
 }
@@ -76,7 +65,7 @@ class Trial:
         shutil.rmtree(folder)
 
     def _kill(self, rng: random.Random, folder: Path) -> None:
-        process = self._start(folder)
+        process = self._start(folder, self.errors)
         deadline = time.monotonic() + rng.uniform(0, self.seconds)
         if rng.random() < 0.5:
             _until_something_is_written(folder / "out", time.monotonic() + self.seconds, rng)
@@ -91,15 +80,28 @@ class Trial:
         damaged = [fault for path in files if path not in partial for fault in damage_of(path)]
         assert not damaged, damaged
 
-    def _start(self, folder: Path) -> int:
+    def at_once(self) -> None:
+        """Two lives in one folder: each ends well, or is refused as the other one writes. Raises AssertionError as `live`."""
+        folder, errors = self.place / f"{self.name}-twice", [self.errors, self.errors.with_name("other errors")]
+        processes = [self._start(folder, said) for said in errors]
+        endings = [forked.wait(process, said) for process, said in zip(processes, errors)]
+        refused = [ending for ending in endings if ending.code != 0]
+        assert len(refused) < 2, endings
+        assert all(ending.code == 2 and "is being written by" in ending.errors for ending in refused), endings
+        assert (found := self._left(folder)) == self.expected, _different(found, self.expected)
+
+    def _start(self, folder: Path, errors: Path) -> int:
         folder.mkdir(exist_ok=True)
-        return forked.start(forked.command(COMMANDS[self.name], folder), self.errors)
+        return forked.start(forked.command(COMMANDS[self.name], folder), errors)
 
     def _finish(self, name: str) -> dict[str, object]:
-        """What an undisturbed run leaves: the content of all files, but times."""
-        folder = self.place / name
-        ending = forked.wait(self._start(folder), self.errors)
+        """What an undisturbed run leaves."""
+        ending = forked.wait(self._start(self.place / name, self.errors), self.errors)
         assert ending.code == 0, ending.errors
+        return self._left(self.place / name)
+
+    def _left(self, folder: Path) -> dict[str, object]:
+        """The content of all files, but times."""
         out = folder / "out"
         found: dict[str, object] = {}
         for path in sorted(path for path in out.rglob("*") if path.is_file()):
@@ -143,7 +145,7 @@ def prepare(place: Path) -> None:
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(place / "photos" / name)
     (place / "model").mkdir()
     errors = place / "errors"
-    ending = forked.wait(forked.start(forked.command(COMMANDS["train"], place / "model"), errors), errors)
+    ending = forked.wait(forked.start(forked.command([*_TRAIN, "--steps", "1"], place / "model"), errors), errors)
     assert ending.code == 0, ending.errors
     (place / "model" / "out").rename(place / "good")
 
@@ -156,6 +158,7 @@ def run(place: Path, kills: int, seed: int, names: list[str]) -> dict[str, colle
     for name in names:
         wanted = max(1, kills * SHARES[name] // sum(SHARES[name] for name in names))
         trial = Trial(name, place)
+        trial.at_once()
         with tqdm(total=wanted, desc=name, unit="kill", disable=None) as bar:
             while (left := wanted - trial.counts["kills"]) > 0:
                 trial.live(rng, left)
@@ -164,12 +167,12 @@ def run(place: Path, kills: int, seed: int, names: list[str]) -> dict[str, colle
     return counts
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="killed") as folder:
         for name, counted in run(Path(folder), options.kills, options.seed, options.commands).items():
             left = f"{counted['partial']} times a temporary file was left"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from huenet.data.garden import garden
 from tests.paths import REPOSITORY
 
 
@@ -42,3 +46,51 @@ def test_a_full_disk_behind_standard_output_is_named() -> None:
             [sys.executable, "-m", "huenet", "--help"], cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert (done.returncode, done.stderr) == (2, "huenet: error: standard output: No space left on device\n")
+
+
+def peak(*arguments: object) -> int:
+    """Bytes of memory that the command line in a process of its own holds at most."""
+    line = [str(argument) for argument in arguments]
+    code = f"from huenet.cli import main; assert main({line!a}) == 0; print(open('/proc/self/status').read())"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, timeout=120, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", ran.stdout).group(1))
+
+
+@pytest.fixture(scope="module")
+def flower() -> Image.Image:
+    return Image.fromarray(garden(1, 200, seed=1).images[0].permute(1, 2, 0).numpy())
+
+
+@pytest.fixture(scope="module")
+def transfer_peak(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], int]:
+    """Of painting a photo with itself."""
+    options = "--checkpoint", trained / "generator.safetensors", "--device", "cpu", "--out"
+    return lambda photo: peak("transfer", photo, photo, *options, tmp_path_factory.mktemp("painted") / photo.name)
+
+
+@pytest.fixture(scope="module")
+def small_peak(transfer_peak: Callable[[Path], int], flower: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Of a small photo, which is that of the program."""
+    photo = tmp_path_factory.mktemp("small") / "photo.png"
+    flower.save(photo)
+    return transfer_peak(photo)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is Linux's")
+@pytest.mark.parametrize("kind", ["turned.jpg", "transparent.tif"])
+def test_memory_for_a_large_photo(
+    transfer_peak: Callable[[Path], int], small_peak: int, flower: Image.Image, tmp_path: Path, kind: str
+) -> None:
+    """Of 24 megapixels. Of 95, the same bound is 0.76 GB, which with 0.45 GB of the program is 0.93 GB beyond the decoded photo."""
+    large, exif = flower.resize((6000, 4000), Image.Resampling.BICUBIC), Image.Exif()
+    if kind == "turned.jpg":
+        exif[0x0112] = 6
+    else:
+        large.putalpha(Image.linear_gradient("L").resize(large.size))
+    large.save(tmp_path / kind, exif=exif)
+    grown = transfer_peak(tmp_path / kind) - small_peak
+    # Two copies as Pillow keeps them, 4 bytes a pixel; one in floats would be 288 MB by itself. Bands, half a megabyte of bytes,
+    # and a few dozen times that of floats, are in the small photo's peak already.
+    assert grown <= 2 * 4 * large.width * large.height, f"{grown / 1e6:.0f} MB"

@@ -114,6 +114,36 @@ def test_transparency_and_camera_data_are_kept(transfer, folder: Path, tmp_path:
         assert np.array_equal(np.array(out)[..., 3], rgba[..., 3]) and out.getexif()[Base.Copyright] == "somebody"
 
 
+def test_the_size_of_photos_is_limited(
+    transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = sorted(folder.iterdir())[:2]  # of 1,600 pixels
+    run = lambda *more: transfer(source, target, "--out", tmp_path / "out.png", *more)  # noqa: E731
+    assert run("--max-megapixels", 0.001) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and str(target) in error and "--max-megapixels" in error
+    assert "(1600 pixels) exceeds limit of 1000 pixels" in error and not (tmp_path / "out.png").exists()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # which Pillow would refuse
+    assert run("--max-megapixels", 0.0016) == 0 and run() == 0
+    assert capsys.readouterr().err == ""
+    assert run("--max-megapixels", 0) == 2
+    assert capsys.readouterr().err == "huenet: error: max_megapixels must be a number above 0, got 0.0\n"
+
+
+def test_a_folder_goes_on_without_what_is_too_large(transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Which is told, also of one that shows only by its first bytes that it is an image."""
+    (tmp_path / "photos").mkdir()
+    flower = Image.open(next(folder.iterdir()))
+    flower.save(tmp_path / "photos" / "a.png")
+    for name in ("b.png", "c"):
+        flower.resize((50, 50)).save(tmp_path / "photos" / name, format="PNG")
+    out = tmp_path / "out"
+    assert transfer(tmp_path / "photos", next(folder.iterdir()), "--out", out, "--max-megapixels", 0.002) == 0
+    skipped = capsys.readouterr().err.splitlines()
+    assert [path.name for path in out.iterdir()] == ["a.png"]
+    assert len(skipped) == 2 and all("skipped" in line and "sets the limit" in line for line in skipped)
+
+
 def test_a_target_without_hue_is_told_in_one_line(transfer, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     Image.new("RGB", (30, 20), "grey").save(tmp_path / "grey.png")
     source = next(folder.iterdir())

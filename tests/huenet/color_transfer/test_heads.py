@@ -20,12 +20,12 @@ def test_palette_interpolates_its_curves_around_the_circle(monkeypatch: pytest.M
     monkeypatch.setattr(head, "curves", lambda _: unit_vector(turns).transpose(1, 2))
     hue = torch.tensor([0.0, 0.3, 0.6, 0.75, 0.875, 0.999]).view(1, 1, 1, 6)
     first, second = torch.tensor([50.0, -50.0]).view(1, 2, 1, 1), torch.tensor([-50.0, 50.0]).view(1, 2, 1, 1)
-    assert torch.allclose(head(first.expand(1, 2, 1, 6), hue, None), (hue + 1 / 8) % 1, atol=1e-6)
+    assert torch.allclose(head(first.expand(1, 2, 1, 6), hue, head.curves(None)), (hue + 1 / 8) % 1, atol=1e-6)
     # Between knots the unit vectors are interpolated: half way between no turn and a quarter lies an eighth.
-    turned = (head(second.expand(1, 2, 1, 6), hue, None) - hue).flatten()
+    turned = (head(second.expand(1, 2, 1, 6), hue, head.curves(None)) - hue).flatten()
     expected = [0, 0, math.atan2(0.4, 0.6) / math.tau, 1 / 4, 1 / 8, math.atan2(0.004, 0.996) / math.tau]
     assert turned.remainder(1).tolist() == pytest.approx(expected, abs=1e-6)
-    even = head(torch.zeros(1, 2, 1, 6), hue, None) - hue  # masks of one half each
+    even = head(torch.zeros(1, 2, 1, 6), hue, head.curves(None)) - hue  # masks of one half each
     assert even.flatten()[0].item() == pytest.approx(1 / 16, abs=1e-6)
 
 
@@ -37,9 +37,9 @@ def test_palette_sends_hues_to_those_of_the_target() -> None:
     hue = (torch.arange(64).view(1, 1, 8, 8) + 0.5) / 64
     condition = Condition(images(1, SMALL.condition_width), torch.zeros(1, bins))
     condition.histogram[0, 20] = 1
-    away = head(images(1, 4, 8, 8), hue, condition) - 20.5 / bins
+    away = head(images(1, 4, 8, 8), hue, head.curves(condition)) - 20.5 / bins
     assert (away - away.round()).abs().median() < 0.02
     condition.histogram[0, [20, 52]] = 0.5
     nearer = torch.where((hue - 20.5 / bins).abs() < 0.25, 20.5 / bins, 52.5 / bins)
-    away = head(images(1, 4, 8, 8), hue, condition) - nearer
+    away = head(images(1, 4, 8, 8), hue, head.curves(condition)) - nearer
     assert (away - away.round()).abs().median() < 0.1

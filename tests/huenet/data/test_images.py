@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
+import time
+import warnings
 import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +17,9 @@ import pytest
 import torch
 from PIL import Image
 
-from huenet.data import fit, load_image
+from huenet.data import find_images, fit, load_image
 from huenet.data.garden import garden
-from huenet.data.images import sample_grid
+from huenet.data.images import at_most, sample_grid
 from tests.huenet.data.pictures import RAMP, save, unreadable
 
 
@@ -143,6 +148,37 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)  # the limit is twice that
     with pytest.raises(ValueError, match=r"bomb\.png: .*exceeds limit"):
         load_image(save(tmp_path / "bomb.png"))
+    assert find_images(tmp_path) == [tmp_path / "bomb.png"]
+    (tmp_path / "bomb.png").rename(tmp_path / "bomb")
+    assert find_images(tmp_path) == [tmp_path / "bomb"], "it is an image, which reading it tells"
+
+
+@pytest.mark.parametrize(("usual", "megapixels", "most"), [(700, None, 1400), (None, None, None), (700, 0.0012, 1200)])
+def test_a_limit_of_pixels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usual: int | None, megapixels: float | None, most: int | None
+) -> None:
+    """To the pixel, without a warning below it, and put back."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", usual)
+    with warnings.catch_warnings(), at_most(megapixels):
+        warnings.simplefilter("error")
+        for count in (1200, 1201, 1400, 1401):
+            Image.new("L", (count, 1)).save(tmp_path / "line.png")
+            with contextlib.nullcontext() if most is None or count <= most else pytest.raises(ValueError, match=f"limit of {most}"):
+                assert load_image(tmp_path / "line.png").shape == (3, 1, count)
+    assert usual == Image.MAX_IMAGE_PIXELS
+
+
+def test_threads_take_turns_with_the_limit_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+
+    def work(megapixels: float) -> bool:
+        with at_most(megapixels), at_most():
+            time.sleep(0.001)
+            return megapixels * 1e6 == Image.MAX_IMAGE_PIXELS
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, [1, 2, 3, 4] * 5))
+    assert Image.MAX_IMAGE_PIXELS == 700
 
 
 def test_fit(tmp_path: Path) -> None:
@@ -171,8 +207,22 @@ def test_sample_grid() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes are POSIX's")
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", [contextlib.nullcontext, at_most, lambda: at_most(1.0)], ids=["none", "usual", "given"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, limit: Callable[[], contextlib.AbstractContextManager]) -> None:
     os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe.png", Path("/dev/zero")):
-        with pytest.raises(ValueError, match=f"cannot read the image {path}: is a pipe, a socket or a device"):
+        with limit(), pytest.raises(ValueError, match=f"cannot read the image {path}: is a pipe, a socket or a device"):
             load_image(path)
+    with limit(), pytest.warns(UserWarning, match=r"1 file that Pillow does not read \(pipe\)"):
+        assert find_images(tmp_path) == [tmp_path / "pipe.png"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_exif_data_that_are_none_leave_the_photo(tmp_path: Path, suffix: str) -> None:
+    """It is shown as it is stored; a reader of photos is told once, and of which."""
+    path = tmp_path / f"in{suffix}"
+    Image.fromarray(RAMP).save(path, exif=b"Exif\0\0no TIFF header", lossless=True)
+    with pytest.warns(UserWarning) as told:
+        assert np.array_equal(_as_array(load_image(path)), RAMP)
+    assert [str(each.message).split(":")[0] for each in told] == [f"the EXIF data of {path} cannot be read and are left out"]

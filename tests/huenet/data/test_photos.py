@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from huenet.data import LOAD_RATIO, Photos, find_images, hold_out, load_folder
 from tests.huenet.data.pictures import numbered, save, unreadable
@@ -64,6 +65,18 @@ def test_whatever_pillow_reads_is_read(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_folder(tmp_path, size=16).names == (*names, "g.upload")
+
+
+def test_what_pillow_takes_for_a_bomb_is_told_and_what_it_only_suspects_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name)  # of 1,200 pixels
+    Image.new("RGB", (50, 50)).save(tmp_path / "c.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert load_folder(tmp_path, size=16).names == ("a.png", "b.png")
+    assert len(recwarn) == 1 and "c.png: Image size (2500 pixels) exceeds limit of 2000" in str(recwarn[0].message)
+    assert Image.MAX_IMAGE_PIXELS == 1000
 
 
 @pytest.mark.filterwarnings("ignore:skipped", "ignore:left out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
 from huenet.data import load_image
-from huenet.data.picture import Picture, save
+from huenet.data.picture import JPEG_HOLDS, Picture, save
 
 RAMP = np.stack(np.meshgrid(np.arange(0, 250, 10), np.arange(0, 250, 10), [40, 200]), -1).reshape(-1, 50, 3).astype(np.uint8)
 
@@ -58,9 +59,10 @@ def test_what_a_file_carries_is_kept(tmp_path: Path) -> None:
     image = Image.fromarray(RAMP[:, :30])
     image.save(tmp_path / "in.jpg", exif=exif, dpi=(300, 300), icc_profile=wide_gamut())
     picture = Picture.read(tmp_path / "in.jpg")
-    assert picture.rgb.shape == (3, 30, RAMP.shape[0]) and torch.equal(picture.rgb, load_image(tmp_path / "in.jpg"))
+    assert picture.shape == (1, 3, 30, RAMP.shape[0])
+    assert torch.equal(255 * picture[..., :, :], load_image(tmp_path / "in.jpg")[None])
     for name in ("out.jpg", "out.png", "out.webp", "out.tif"):
-        save(picture.painted(255 - picture.rgb), tmp_path / name)
+        save(picture.image, tmp_path / name)
         with Image.open(tmp_path / name) as out:
             written = out.getexif()
             assert written[Base.Copyright] == "somebody" and written.get(Base.Orientation, 1) == 1
@@ -76,7 +78,7 @@ def test_how_a_tiff_stores_its_pixels_is_not_told_of_another_picture(tmp_path: P
     tags = {Base.PlanarConfiguration: 1, Base.Copyright: "somebody", 65000: "own"}
     deep.save(tmp_path / "in.tif", icc_profile=wide_gamut(), tiffinfo=tags)
     picture = Picture.read(tmp_path / "in.tif")
-    save(picture.painted(picture.rgb), tmp_path / f"out{suffix}")
+    save(picture.image, tmp_path / f"out{suffix}")
     with Image.open(tmp_path / f"out{suffix}") as out:
         assert out.size == deep.size and np.abs(np.array(out).astype(int)[..., 0] - RAMP[..., 0]).mean() < 3
         assert out.getexif()[Base.Copyright] == "somebody" and out.getexif()[65000] == "own"
@@ -89,20 +91,136 @@ def test_a_resolution_that_is_none_is_left_out(tmp_path: Path, suffix: str, dpi:
     image = Image.fromarray(RAMP)
     image.info["dpi"] = dpi
     picture = Picture.of(image)
-    save(picture.painted(picture.rgb), tmp_path / f"out{suffix}")
-    assert load_image(tmp_path / f"out{suffix}").shape == picture.rgb.shape
+    save(picture.image, tmp_path / f"out{suffix}")
+    assert load_image(tmp_path / f"out{suffix}")[None].shape == picture.shape
 
 
-def test_exif_data_too_long_for_jpeg_is_left_out_and_told(tmp_path: Path) -> None:
+def test_an_image_that_is_given_keeps_what_it_says() -> None:
+    """So that it is turned the second time as well."""
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[Base.Orientation] = 6
+    exif.get_ifd(IFD.Exif)[Base.ColorSpace] = 65535
+    Image.fromarray(RAMP[:, :30]).save(buffer, "PNG", exif=exif)
+    image = Image.open(buffer)
+    first, second = Picture.of(image), Picture.of(image)
+    assert torch.equal(first[..., :, :], second[..., :, :]) and first.shape == (1, 3, 30, RAMP.shape[0])
+    assert image.getexif()[Base.Orientation] == 6 and image.getexif().get_ifd(IFD.Exif)[Base.ColorSpace] == 65535
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_camera_data_of_all_kinds(tmp_path: Path, suffix: str, order: str) -> None:
+    """In the byte order in which a camera's own notes are too; how the file stored its pixels is not so of another one."""
     exif = Image.Exif()
-    exif[Base.Copyright] = "x" * 70_000
-    Image.fromarray(RAMP).save(tmp_path / "in.png", exif=exif)
+    exif.endian = order
+    exif[Base.Make], exif[Base.YCbCrPositioning] = "maker", 2
+    exif[IFD.Exif] = {Base.ExposureTime: 0.01, Base.MakerNote: b"notes" * 20, IFD.Interop: {1: "R98"}}
+    exif[IFD.GPSInfo] = {1: "N", 2: (1.0, 2.0, 3.0)}
+    Image.fromarray(RAMP).save(tmp_path / "in.jpg", exif=exif)
+    save(Picture.read(tmp_path / "in.jpg").image, tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        written = out.getexif()
+        camera = written.get_ifd(IFD.Exif)
+        assert written[Base.Make] == "maker" and written.get_ifd(IFD.GPSInfo) == {1: "N", 2: (1.0, 2.0, 3.0)}
+        assert camera[Base.ExposureTime] == 0.01 and camera[Base.MakerNote] == b"notes" * 20
+        assert Base.YCbCrPositioning not in written
+        if suffix != ".tif":  # which has an order of its own, and of whose third level Pillow writes none
+            assert written.endian == order and written.get_ifd(IFD.Interop) == {1: "R98"}
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "1", "P", "CMYK", "LAB", "I;16"])
+def test_a_tiff_of_any_mode_can_be_written_again(tmp_path: Path, mode: str, suffix: str) -> None:
+    """Its tags say how its own pixels are stored, which are no longer so stored."""
+    deep = Image.fromarray(257 * RAMP[..., 0].astype(np.uint16))
+    (deep if mode == "I;16" else Image.fromarray(RAMP).convert(mode)).save(tmp_path / "in.tif", artist="somebody")
+    picture = Picture.read(tmp_path / "in.tif")
+    save(picture.image, tmp_path / f"out{suffix}")
+    with Image.open(tmp_path / f"out{suffix}") as out:
+        assert out.mode == ("RGBA" if mode == "RGBA" and suffix != ".jpg" else "RGB")
+        assert out.getexif()[Base.Artist] == "somebody"
+        assert suffix == ".jpg" or np.array_equal(np.asarray(out), np.asarray(picture.image))
+
+
+XMP = b"""<?xpacket begin='\xef\xbb\xbf' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+ xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/"
+ xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" tiff:Orientation="6" exif:ColorSpace='65535' xmp:Rating="5">
+ <photoshop:ICCProfile>Display P3</photoshop:ICCProfile><xmp:Label>gr\xc3\xbcn</xmp:Label></rdf:Description></rdf:RDF></x:xmpmeta>
+<?xpacket end='w'?>"""
+
+
+@pytest.mark.parametrize("to", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("source", [".jpg", ".png", ".webp", ".tif"])
+def test_xmp_data_are_kept_but_for_what_is_no_longer_so(tmp_path: Path, source: str, to: str) -> None:
+    """Turned once, in sRGB."""
+    carrier = Image.fromarray(RAMP[:, :30])
+    carrier.info["xmp"] = XMP
+    save(carrier, tmp_path / f"in{source}")
+    picture = Picture.read(tmp_path / f"in{source}")
+    assert picture.shape == (1, 3, 30, RAMP.shape[0])
+    save(picture.image, tmp_path / f"out{to}")
+    again = Picture.read(tmp_path / f"out{to}")
+    assert again.shape == picture.shape
+    kept = again.image.info["xmp"].decode()
+    assert 'xmp:Rating="5"' in kept and "<xmp:Label>grün</xmp:Label>" in kept
+    assert not any(word in kept for word in ("Orientation", "ColorSpace", "ICCProfile"))
+
+
+def test_data_that_are_too_long_for_a_jpeg_are_left_out_and_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = "x" * 70_000
+    image = Image.fromarray(RAMP)
+    image.info["xmp"] = XMP.replace(b"Orientation", b"Make") + b" " * 70_000 + b"<!-- end -->"
+    image.info["exif"] = exif.tobytes()
+    save(image, tmp_path / "in.png")
     picture = Picture.read(tmp_path / "in.png")
-    with pytest.warns(UserWarning, match=r"out\.jpg lacks the EXIF data, \d+ bytes, of which JPEG takes 65533"):
-        save(picture.painted(picture.rgb), tmp_path / "out.jpg")
-    save(picture.painted(picture.rgb), tmp_path / "out.png")
-    assert Image.open(tmp_path / "out.png").getexif()[Base.Copyright] == "x" * 70_000
-    assert load_image(tmp_path / "out.jpg").shape == picture.rgb.shape
+    with pytest.warns(UserWarning) as told:
+        save(picture.image, tmp_path / "out.jpg")
+    assert [str(each.message).split(": a JPEG file holds")[0] for each in told] == [
+        f"{tmp_path / 'out.jpg'} has no EXIF data", f"{tmp_path / 'out.jpg'} has no XMP data",
+    ]  # fmt: skip
+    Image.fromarray(RAMP).save(tmp_path / "plain.jpg", quality=95)
+    assert torch.equal(load_image(tmp_path / "out.jpg"), load_image(tmp_path / "plain.jpg"))
+    save(picture.image, tmp_path / "out.png")
+    assert Picture.read(tmp_path / "out.png").image.info == picture.image.info
+
+
+def in_utf_16(image: Image.Image) -> None:
+    image.info["xmp"] = XMP.decode().encode("utf-16")
+
+
+def of_other_kinds(image: Image.Image) -> None:
+    image.getexif()[Base.Make] = "maker"
+    image.getexif()[65000] = object()
+
+
+@pytest.mark.parametrize(("damage", "what"), [(in_utf_16, "XMP"), (of_other_kinds, "EXIF")])
+def test_damaged_data_are_left_out_and_told(damage: Callable[[Image.Image], None], what: str) -> None:
+    image = Image.fromarray(RAMP)
+    damage(image)
+    with pytest.warns(UserWarning, match=f"the {what} data cannot be read and are left out") as told:
+        assert what.lower() not in Picture.of(image).image.info
+    assert len(told) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nobody asked for them
+        Picture.of(image, only_colors=True)
+
+
+def test_the_file_of_damaged_data_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "in.webp"
+    Image.fromarray(RAMP).save(path, lossless=True, xmp=XMP.decode().encode("utf-16"))
+    with pytest.warns(UserWarning, match=f"the XMP data of {path} cannot be read and are left out: ValueError.'not UTF-8: "):
+        picture = Picture.read(path)
+    assert torch.equal((255 * picture[..., :, :]).round()[0].byte(), load_image(path))
+
+
+@pytest.mark.parametrize("name", ["exif", "xmp"])
+def test_what_a_jpeg_just_holds_is_written(tmp_path: Path, name: str) -> None:
+    image = Image.fromarray(RAMP)
+    image.info[name] = (b"Exif\0\0" + b"x" * JPEG_HOLDS[name])[: JPEG_HOLDS[name]]
+    save(image, tmp_path / "out.jpg")
+    assert len(Image.open(tmp_path / "out.jpg").info[name]) == JPEG_HOLDS[name]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
@@ -110,18 +228,19 @@ def test_transparency_is_kept(tmp_path: Path, suffix: str) -> None:
     rgba = np.dstack([RAMP, np.arange(RAMP.size // 3).reshape(RAMP.shape[:2]) % 256]).astype(np.uint8)
     Image.fromarray(rgba).save(tmp_path / "in.png")
     picture = Picture.read(tmp_path / "in.png")
-    save(picture.painted(picture.rgb), tmp_path / f"out{suffix}")
+    picture[..., :, :] = picture[..., :, :]
+    save(picture.image, tmp_path / f"out{suffix}")
     out = np.array(Image.open(tmp_path / f"out{suffix}"))
     assert np.array_equal(out[..., 3], rgba[..., 3])
     if suffix != ".webp":  # which is lossy
         assert np.array_equal(out[rgba[..., 3] > 0], rgba[rgba[..., 3] > 0])
-    save(picture.painted(picture.rgb), tmp_path / "out.bmp")
+    save(picture.image, tmp_path / "out.bmp")
     assert torch.equal(load_image(tmp_path / "out.bmp"), load_image(tmp_path / "in.png")), "on white"
 
 
 def test_a_profile_that_is_none_is_told(tmp_path: Path) -> None:
     Image.fromarray(RAMP).save(tmp_path / "a.png", icc_profile=b"no profile at all")
-    with pytest.warns(UserWarning, match="a colour profile cannot be used"):
+    with pytest.warns(UserWarning, match=r"the colour profile of .*a\.png cannot be used"):
         assert np.array_equal(load_image(tmp_path / "a.png").permute(1, 2, 0), RAMP)
 
 

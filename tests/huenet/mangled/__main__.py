@@ -38,12 +38,12 @@ def told(case: cases.Case, ending: forked.Ending) -> str:
     return f"{about}\n    exit code {ending.code}, {ending.seconds:.1f} s, {ending.memory >> 20} MB\n{ending.errors[-1500:]}"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--case", type=int, help="only this one, and keep its folder")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     forked.get_ready()
     place = Path(tempfile.mkdtemp(prefix="mangled"))
     ended: collections.Counter[str] = collections.Counter()

@@ -15,7 +15,8 @@ from tests.huenet.mangled.cases import Case
 
 SECONDS = 60
 MEMORY = 2 << 30
-"""Bytes that a command may map beyond what torch itself does: the largest picture that Pillow opens takes 0.5 GB as RGB."""
+"""Bytes that a command may map beyond what torch itself does: two copies of the largest photo that is read, 250 megapixels, with
+4 bytes for each."""
 LIBTIFF = re.compile(r"(tempfile\.tif|\w*(Decode|TIFF|JPEGLib)\w*): ")
 """What libtiff, within Pillow, prints by itself, past Python."""
 PICTURES = {".png", ".jpg", ".webp", ".tif", ".bmp"}
