@@ -68,7 +68,7 @@ class Kernel:
     def matrix(self) -> bool:
         """Whether it has matrix products that matrix units do."""
         constants = self.launch.constants
-        return "PRECISION" in constants and constants.get("METRIC") != "l1" and not self.exact
+        return "PRECISION" in constants and constants.get("METRIC", "product") == "product" and not self.exact
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -85,10 +85,10 @@ def gaussian_derivative(u: Tensor, bandwidth: float) -> Tensor:
 def _kernel_gaussian(u, W, CONSTANT):
     scale: tl.constexpr = 0.7071067811865476 / W
     low, high = scale * (tl.abs(u) - 0.5), scale * (tl.abs(u) + 0.5)
-    # in the tails two values near 1 would leave nothing of their difference
-    outer, inner = tl.maximum(high, 0.5), tl.maximum(low, 0.5)
-    tail = tl.exp(-inner * inner) * (scaled_erfc(inner) - tl.exp((inner - outer) * (inner + outer)) * scaled_erfc(outer))
-    return 0.5 * tl.where(low >= 0.5, tail, tl.erf(high) - tl.erf(low))
+    near, far = tl.exp(-low * low), tl.exp(-high * high)
+    inner, outer = near * scaled_erfc(tl.abs(low)), far * scaled_erfc(high)
+    # erfc on the far side of zero: a difference of two values near 1 would lose the tail
+    return tl.where(low < 0, 1 - 0.5 * (inner + outer), 0.5 * (inner - outer))
 
 
 def _kernel_gaussian_derivative(u, W, CONSTANT):
