@@ -25,8 +25,9 @@ def pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_own_map_in_place_scores_highest(pairs: Path, tmp_path: Path) -> None:
-    result = structure.run(pairs, tmp_path / "out")
+def test_the_own_map_in_place_scores_highest(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    out = tmp_path_factory.mktemp("out")
+    result = structure.run(pairs, out)
     json.dumps(result)
     assert result["pairs"] == 4
     for name in structure.SETTINGS:
@@ -36,9 +37,9 @@ def test_the_own_map_in_place_scores_highest(pairs: Path, tmp_path: Path) -> Non
         assert scores["own"] == pytest.approx(moved[0]) and moved[0] > 0.1
         assert moved[:5] == sorted(moved[:5], reverse=True)
         assert abs(scores["shuffled"]) < 0.02
-    with Image.open(tmp_path / "out" / "structure.png") as image:
+    with Image.open(out / "structure.png") as image:
         assert image.width > 1500
-    assert structure.run(pairs, tmp_path / "out") == result
+    assert structure.run(pairs, out) == result
 
 
 def test_what_is_no_pair_is_left_out(pairs: Path) -> None:
