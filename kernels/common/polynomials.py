@@ -68,20 +68,25 @@ class Cut:
 
 def series(function: Callable[[Tensor], Tensor], cut: Cut) -> Tensor:
     """Chebyshev coefficients of the function on every cell, (cells, SERIES, reach)."""
+    middles = torch.arange(cut.cells, dtype=torch.float64, device="cpu") + 0.5
+    return series_about(middles, lambda t: function((t * (cut.block / cut.cells)).unsqueeze(-1) - cut.centers()))
+
+
+def series_about(middles: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Chebyshev coefficients of a function on intervals of length 1 about the middles (n,), (n, SERIES, K), from its values
+    (..., K) at places (...)."""
     orders = torch.arange(SERIES, device="cpu")
     # T_j at the nodes: of an angle within a turn, as the cosine of a large one is rounded
     cosines = torch.cos((orders.unsqueeze(1) * (2 * orders + 1) % (4 * SERIES)).double() * (math.pi / (2 * SERIES)))
-    middles = torch.arange(cut.cells, dtype=torch.float64, device="cpu") + 0.5
-    t = (middles.unsqueeze(1) + cosines[1] / 2) * (cut.block / cut.cells)
-    coefficients = cosines @ function(t.unsqueeze(-1) - cut.centers()) * (2 / SERIES)
+    coefficients = cosines @ function(middles.unsqueeze(1) + cosines[1] / 2) * (2 / SERIES)
     coefficients[:, 0] /= 2
     return coefficients
 
 
-def terms_needed(coefficients: Tensor, allowed: float) -> int:
-    """Terms of which the rest adds up to at most `allowed`, two at least, so that a NaN shows in the moments."""
+def terms_needed(coefficients: Tensor, allowed: float, fewest: int = 2) -> int:
+    """Terms of which the rest adds up to at most `allowed`; two at least where a NaN must show in the moments."""
     rest = coefficients.abs().flip(1).cumsum(1).flip(1).amax((0, 2))
-    return max(2, int((rest > allowed).sum()))
+    return max(fewest, int((rest > allowed).sum()))
 
 
 def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float) -> Table | None:
@@ -93,7 +98,7 @@ def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float) -> 
     terms = terms_needed(coefficients, allowed)
     if terms > MOST_TERMS:
         return None
-    powers = _chebyshev_powers(terms).T @ coefficients[:, :terms]  # (cells, terms, reach)
+    powers = chebyshev_powers(terms).T @ coefficients[:, :terms]  # (cells, terms, reach)
     slots = cut.cells
     separate = _jumps(ends, powers, cut, 64 * allowed)
     if separate:
@@ -103,7 +108,7 @@ def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float) -> 
     return Table(powers.reshape(slots, terms, cut.reach).transpose(0, 1).reshape(terms * slots, cut.reach), terms, slots, separate)
 
 
-def _chebyshev_powers(terms: int) -> Tensor:
+def chebyshev_powers(terms: int) -> Tensor:
     """Coefficients of the powers of v in T_j(2 v), (terms, terms)."""
     rows = torch.zeros(terms, terms, dtype=torch.float64, device="cpu")
     rows[0, 0], rows[1, 1] = 1, 2

@@ -36,7 +36,8 @@ def contextual_similarity(
 ) -> Tensor:
     """How much of y is found in x, wherever it lies: contextual similarity of two sets of points (Mechrez et al. 2018, Eq. 1-4).
 
-    The contextual loss is minus its logarithm (`huenet.losses.ContextualLoss`). Sets may differ in size, N x M is never stored.
+    The contextual loss is minus its logarithm (`huenet.losses.ContextualLoss`). Sets may differ in size, N x M is stored only
+    where it is small (2^18 numbers on a CPU).
 
     Args:
         x: points of the generated image, (..., N, C), floating; half precision is computed and returned in float32.

@@ -1,9 +1,13 @@
-"""Contextual similarity by blocks of rows, with all columns, so that N x M distances are never stored.
+"""Contextual similarity by blocks of rows, with all columns, so that more than a block of N x M distances is never stored.
 
-Only the winners of the columns are kept for the backward pass, which makes the rows that won anew.
+Only the winners of the columns are kept for the backward pass, which makes the rows that won anew; where one block is all, it is
+kept too.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,24 +21,38 @@ _FEWEST_ROWS = 32
 _ORDERS = {"l1": 1.0, "l2": 2.0}
 
 
-def _row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[tuple[slice, Tensor]]:
+def _row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[tuple[slice, slice | Tensor]]:
     """Samples and their rows, ascending, that make a block: all rows of several samples, or some of one; with `winner`, of large
     samples only the rows that won."""
     (batch, n, _), m = x.shape, y.shape[1]
     most = budget(x, CPU_BLOCK, DEVICE_BLOCK)
     together = most // (n * m)
     for first in range(0, batch, max(together, 1)):
-        rows = torch.arange(n, device=x.device)
-        if winner is not None and not together:
-            rows = winner[first][winner[first] >= 0].unique()
-        for some in rows.split(n if together else max(most // m, _FEWEST_ROWS)) if len(rows) else ():
-            yield slice(first, first + max(together, 1)), some
+        samples, step = slice(first, first + max(together, 1)), n if together else max(most // m, _FEWEST_ROWS)
+        if winner is None or together:
+            yield from ((samples, rows) for rows in _slices(n, step))
+            continue
+        rows = winner[first][winner[first] >= 0].unique()
+        # slices are views, where chosen rows are copies
+        chosen = _slices(n, step) if len(rows) == n else rows.split(step) if len(rows) else ()
+        yield from ((samples, rows) for rows in chosen)
 
 
-class _Block:
-    """Rows (b, r, C) against all columns (b, M, C): `excess` t, `affinity` p (b, r, M), and `floor` m + eps (b, r, 1)."""
+def _slices(n: int, step: int) -> Iterator[slice]:
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
-    def __init__(self, x: Tensor, y: Tensor, y_squares: Tensor, bandwidth: float, eps: float, metric: str) -> None:
+
+class _Block(NamedTuple):
+    """Rows (b, r, C) against all columns (b, M, C)."""
+
+    #: t and p, (b, r, M)
+    excess: Tensor
+    affinity: Tensor
+    #: m + eps, (b, r, 1)
+    floor: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor, y_squares: Tensor, bandwidth: float, eps: float, metric: str) -> _Block:
         if metric == "product":
             distance = torch.baddbmm(y_squares.unsqueeze(-2), x, y.mT, alpha=-2)
             distance.add_(_squares(x).unsqueeze(-1)).clamp_min_(0)
@@ -43,9 +61,9 @@ class _Block:
             if metric == "l2":
                 distance.square_()
         minimum = distance.amin(-1, keepdim=True)
-        self.floor = minimum + eps
-        self.excess = distance.sub_(minimum)
-        self.affinity = torch.softmax(self.excess * (-1 / bandwidth / self.floor), -1)
+        floor = minimum + eps
+        excess = distance.sub_(minimum)
+        return cls(excess, torch.softmax(excess * (-1 / bandwidth / floor), -1), floor)
 
 
 def _squares(points: Tensor) -> Tensor:
@@ -54,40 +72,61 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def kept(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> list[Tensor]:
-    """The winner of each column for reduce="target", (B, M) or -1; else (B, 0)."""
-    return [x.new_empty(len(x), y.shape[1] if reduce == "target" else 0, dtype=torch.int32)]
+    """The winner of each column for reduce="target", (B, M) or -1; else (B, 0). Where one block is all, its excess and affinity
+    (B, N, M) and floor (B, N, 1); else (0,)."""
+    winner = x.new_empty(len(x), y.shape[1] if reduce == "target" else 0, dtype=torch.int32)
+    pairs = len(x), x.shape[1], y.shape[1]
+    return [winner, *(x.new_empty(shape if _one_block(x, y) else 0) for shape in (pairs, pairs, (*pairs[:2], 1)))]
 
 
-def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, Tensor]:
+def _one_block(x: Tensor, y: Tensor) -> bool:
+    return len(x) * x.shape[1] * y.shape[1] <= budget(x, CPU_BLOCK, DEVICE_BLOCK)
+
+
+def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, ...]:
     """(B, N, C), (B, M, C) -> similarity (B,) and what is kept."""
     target = reduce == "target"
     best = x.new_full((len(x), y.shape[1] if target else x.shape[1]), -1.0)
-    winner = torch.full((len(x), y.shape[1] if target else 0), -1, dtype=torch.int32, device=x.device)
+    winner, *held = kept(x, y, bandwidth, eps, metric, reduce)
+    winner.fill_(-1)
     y_squares = _squares(y)
     for samples, rows in _row_blocks(x, y):
-        affinity = _Block(x[samples][:, rows], y[samples], y_squares[samples], bandwidth, eps, metric).affinity
+        block = _Block.of(x[samples][:, rows], y[samples], y_squares[samples], bandwidth, eps, metric)
+        affinity = block.affinity
         if not target:
             best[samples, rows] = affinity.amax(-1)
+            continue
+        if rows.stop - rows.start == x.shape[1]:  # all that there are
+            best[samples], winner[samples] = affinity.max(-2)
+            winner[samples].masked_fill_(best[samples].isnan(), -1)
             continue
         strongest = affinity.amax(-2)
         # finding where a maximum is takes longer than its value, so only for the columns that it changes
         sample, column = (strongest > best[samples].clamp_min(0)).nonzero(as_tuple=True)
-        winner[sample + samples.start, column] = rows[affinity.mT[sample, column].argmax(-1)].int()
+        row = affinity.mT[sample, column].argmax(-1)
+        winner[sample + samples.start, column] = (row + rows.start).int()
         best[samples] = torch.maximum(best[samples], strongest)
-    return best.mean(-1).masked_fill_(~finite(x, y), torch.nan), winner
+    if len(x) and _one_block(x, y):
+        held = block
+    return best.mean(-1).masked_fill_(~finite(x, y), torch.nan), winner, *held
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, winner: Tensor, bandwidth: float, eps: float, metric: str, reduce: str, needs: list[bool]
-) -> tuple[Tensor, Tensor]:
+    grad: Tensor, x: Tensor, y: Tensor, winner: Tensor, excess: Tensor, affinity: Tensor, floor: Tensor,
+    bandwidth: float, eps: float, metric: str, reduce: str, needs: list[bool],
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to x and y, empty where not needed."""
     grad_x, grad_y = (z.new_zeros(z.shape if need else 0) for z, need in zip((x, y), needs))
-    y_squares, column_sums = _squares(y), y.new_zeros(y.shape[:2] if needs[1] else 0)
+    whole = excess.numel() > 0
+    y_squares, column_sums = y.new_empty(len(y), 0) if whole else _squares(y), y.new_zeros(y.shape[:2] if needs[1] else 0)
     target = reduce == "target"
     share = grad / (y.shape[1] if target else x.shape[1])
     for samples, rows in _row_blocks(x, y, winner if target else None):
         some, all_y = x[samples][:, rows], y[samples]
-        block = _Block(some, all_y, y_squares[samples], bandwidth, eps, metric)
+        if whole:
+            block = _Block(excess, affinity.clone(), floor)
+        else:
+            block = _Block.of(some, all_y, y_squares[samples], bandwidth, eps, metric)
         matches = _matches(winner[samples], rows) if target else None
         slope = _distance_gradient(block, share[samples].view(-1, 1, 1) / (bandwidth * block.floor), matches)
         if metric != "product":
@@ -103,11 +142,15 @@ def backward(
             grad_y[samples].baddbmm_(slope.mT, some, alpha=-2)
     if needs[1] and metric == "product":
         grad_y.addcmul_(y, column_sums.unsqueeze(-1), value=2)
-    return spoilt((grad_x, grad_y), x, y)
+    # with all rows there, products have spread the NaN of `grad`
+    return (grad_x, grad_y) if whole and metric == "product" else spoilt((grad_x, grad_y), x, y)
 
 
-def _matches(winner: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+def _matches(winner: Tensor, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
     """Where in a block the winner (b, M) of each column is, (b, 1, M), and whether it is there."""
+    if isinstance(rows, slice):
+        place = winner.long() - rows.start
+        return place.clamp(0, rows.stop - rows.start - 1).unsqueeze(-2), ((place >= 0) & (winner < rows.stop)).unsqueeze(-2)
     place = torch.searchsorted(rows, winner.long()).clamp_max(len(rows) - 1)
     return place.unsqueeze(-2), (rows[place] == winner).unsqueeze(-2)
 

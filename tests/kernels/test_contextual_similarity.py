@@ -290,8 +290,8 @@ def test_the_distances_are_never_stored(metric):
     """8,192 x 8,192 of them are 256 MB in float32; points and gradients 1 MB, blocks of rows some MB."""
     x, y = points(1, 8192, 8, dtype=torch.float32), points(1, 8192, 8, seed=1, dtype=torch.float32)
     with LargestTensor() as seen:
-        _, winner = MODULE.forward(x, y, 0.5, 1e-5, metric, "target")
-        grads = MODULE.backward(torch.ones(1), x, y, winner, 0.5, 1e-5, metric, "target", [True, True])
+        _, *held = MODULE.forward(x, y, 0.5, 1e-5, metric, "target")
+        grads = MODULE.backward(torch.ones(1), x, y, *held, 0.5, 1e-5, metric, "target", [True, True])
     assert all(grad.any() for grad in grads)
     assert seen.bytes <= 4 * max(x.numel(), MODULE.CPU_BLOCK)  # a block of rows
 
