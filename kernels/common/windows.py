@@ -5,7 +5,7 @@ to zero, which all algorithms rely on: a mirrored sample responds as the mirrore
 
 A window has two forms of its response and of its derivative to u: on tensors, and for kernels. The latter are plain functions that
 `jit/axis.py` compiles, so that this file needs no Triton: in them `tl` is triton.language, W the bandwidth, PER_W 1 / W and
-CONSTANT what `constant` gives, none of them known at compile time; they call nothing but `tl` and jit/special.py.
+CONSTANT what `constant` gives, known at compile time at the natural bandwidth only; they call nothing but `tl` and jit/special.py.
 """
 
 import math
@@ -109,7 +109,8 @@ def _kernel_triangular(u, W, PER_W, CONSTANT):
 
 
 def _kernel_triangular_derivative(u, W, PER_W, CONSTANT):
-    return tl.where(tl.abs(u) < W, tl.where(u > 0, -PER_W, tl.where(u < 0, PER_W, 0.0)), 0)
+    sign = tl.where(u > 0, 1.0, tl.where(u < 0, -1.0, 0.0)).to(u.dtype)
+    return tl.where(tl.abs(u) < W, sign * -PER_W, 0)
 
 
 def bspline(u: Tensor, bandwidth: float) -> Tensor:
@@ -133,7 +134,8 @@ def _kernel_bspline(u, W, PER_W, CONSTANT):
 def _kernel_bspline_derivative(u, W, PER_W, CONSTANT):
     v = tl.abs(u) * PER_W
     rest = tl.maximum(2 - v, 0)
-    return tl.where(v < 1, v * (1.5 * v - 2), -0.5 * rest * rest) * tl.where(u > 0, PER_W, tl.where(u < 0, -PER_W, 0.0))
+    sign = tl.where(u > 0, 1.0, tl.where(u < 0, -1.0, 0.0)).to(u.dtype)
+    return tl.where(v < 1, v * (1.5 * v - 2), -0.5 * rest * rest) * sign * PER_W
 
 
 WINDOWS = {

@@ -26,7 +26,7 @@ PROGRAMS, MOST_SPLITS = 512, 16
 class Numbers(NamedTuple):
     """What kernels are given when they run, see common/jit/numbers.py."""
 
-    #: exp(-x / sigma^2) is exp2(-x * RATE)
+    #: exp(-x / sigma^2) is exp2(x * RATE)
     RATE: Any
 
 
@@ -71,7 +71,7 @@ def _forward_kernel(
         near = _distances(features_ptr, o_n, o_m, D, padded, False, ACC)
         apart = _distances(outputs_ptr, o_n, o_m, E, padded, ROOT, ACC)
         counted = tl.where(o_m < N, o_m, -1) >= o_n
-        total += tl.sum(tl.where(counted, tl.exp2(near * -number(g.RATE)) * apart, 0.0), axis=0, keep_dims=True)
+        total += tl.sum(tl.where(counted, tl.exp2(near * number(g.RATE)) * apart, 0.0), axis=0, keep_dims=True)
     # both orders of a pair; a point and itself are at distance 0
     tl.store(partial_ptr + i_b * (NB * SPLITS) + i_n, 2 * tl.sum(total))
 
@@ -94,7 +94,7 @@ def _backward_kernel(
     o_n = first + tl.arange(0, BN)[None, :]
     for start in range(split * BM, padded, SPLITS * BM):
         o_m = start + tl.arange(0, BM)[:, None]
-        weight = tl.exp2(_distances(features_ptr, o_n, o_m, D, padded, False, ACC) * -number(g.RATE))
+        weight = tl.exp2(_distances(features_ptr, o_n, o_m, D, padded, False, ACC) * number(g.RATE))
         weight = tl.where(o_m < N, weight, 0.0)
         if NEEDS_FEATURES or ROOT:
             apart = _distances(outputs_ptr, o_n, o_m, E, padded, ROOT, ACC)
@@ -151,7 +151,7 @@ def _laid_out(
     blocks = f.shape[-1] // BN
     splits = min(triton.cdiv(PROGRAMS, len(f) * blocks), MOST_SPLITS, f.shape[-1] // BM)
     # as many warps as give each thread one point
-    numbers = Numbers(*packed([math.log2(math.e) / sigma**2], f.dtype))
+    numbers = Numbers(*packed([-math.log2(math.e) / sigma**2], f.dtype))
     constants = {
         "ROOT": distance == "l2", "BN": BN, "BM": BM, "ACC": accumulator(f.dtype), "warps": warps_of(BN),
     }  # fmt: skip

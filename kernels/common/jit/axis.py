@@ -77,7 +77,11 @@ class Axis(NamedTuple):
     STEPS: int
     #: whether responses are computed in their separable form
     SEPARABLE: bool
-    #: its numbers at the window's natural bandwidth, where knowing them saves a thread a register for each bin; else None
+    #: of the numbers, those that the bandwidth gives, at the window's natural one, where knowing them saves a thread a register for
+    #: each bin; None at others
+    WIDTH: float | None
+    PER_WIDTH: float | None
+    CONSTANT: float | None
     RATE: float | None
     RATE_LOW: float | None
     TWICE_COSH: float | None
@@ -119,7 +123,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     radius = _radius(bins, dtype, (wide - TILE) // 2 if tiled else None)
     # in responses.py: a sample farthest from the centre of its tile, and the farthest bin
     separable = tiled and is_separable(window, width, TILE / 2 + radius + 1 + (wide - 1) / 2, dtype)
-    natural = separable and width == window.natural_bandwidth
+    given = _of_bandwidth(bins, dtype, separable)
     # far from zero, samples have few digits for where they lie in the range, and all of them count
     far = min(abs(bins.low), abs(bins.high)) > bins.high - bins.low
     return Axis(
@@ -137,16 +141,24 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         SPAN=SPAN,
         STEPS=wide // SPAN,
         SEPARABLE=separable,
-        **dict.fromkeys(("RATE", "RATE_LOW", "TWICE_COSH")) | (_rates(width, dtype) if natural else {}),
+        **given if width == window.natural_bandwidth else dict.fromkeys(given),
         NUMBERS=_numbers(bins, dtype, far, separable),
     )
 
 
-def _rates(width: float, dtype: torch.dtype) -> dict[str, float]:
-    """The separable form's numbers, a constant's or what a kernel is given of them."""
-    rate = math.log2(math.e) / width
-    coarse = as_given(upper_part(rate), dtype) if dtype == torch.float32 else as_given(rate, dtype)
-    return {"RATE": coarse, "RATE_LOW": rate - coarse, "TWICE_COSH": 2 * math.cosh(0.5 / width)}
+def _of_bandwidth(bins: Bins, dtype: torch.dtype, separable: bool) -> dict[str, float]:
+    """The numbers that the window and the bandwidth give."""
+    width = bins.effective_bandwidth
+    rate = math.log2(math.e) / width if separable else 0.0
+    coarse = as_given(upper_part(rate) if dtype == torch.float32 else rate, dtype)
+    return {
+        "WIDTH": width,
+        "PER_WIDTH": 1 / width,
+        "CONSTANT": WINDOWS[bins.window].constant(width),
+        "RATE": coarse,
+        "RATE_LOW": rate - coarse,
+        "TWICE_COSH": 2 * math.cosh(0.5 / width) if separable else 0.0,
+    }
 
 
 def _radius(bins: Bins, dtype: torch.dtype, margin: int | None) -> int:
@@ -158,8 +170,7 @@ def _radius(bins: Bins, dtype: torch.dtype, margin: int | None) -> int:
 
 def _numbers(bins: Bins, dtype: torch.dtype, far: bool, separable: bool) -> Numbers:
     """The axis' numbers as kernels are given them, each rounded as its type is, and what rounding left in the one after it."""
-    window, width = WINDOWS[bins.window], bins.effective_bandwidth
-    given = functools.partial(as_given, dtype=dtype)
+    width, given = bins.effective_bandwidth, functools.partial(as_given, dtype=dtype)
     factor = 2 * math.sinh(0.5 / width) if separable else 1.0
     origin = given(bins.low if far else 0.0)
     scale, offset = bins.scale, (origin - bins.low) * bins.scale
@@ -176,10 +187,7 @@ def _numbers(bins: Bins, dtype: torch.dtype, far: bool, separable: bool) -> Numb
         OFFSET_LOW=offset - coarse_offset,
         LOWEST=outside[0],
         HIGHEST=outside[1],
-        WIDTH=width,
-        PER_WIDTH=1 / width,
-        CONSTANT=window.constant(width),
-        **_rates(width, dtype) if separable else {"RATE": 0.0, "RATE_LOW": 0.0, "TWICE_COSH": 0.0},
+        **_of_bandwidth(bins, dtype, separable),
         FACTOR=given(factor),
         FACTOR_LOW=factor - given(factor),
         SLOPE=-scale * factor / width / given(factor) if separable else scale,

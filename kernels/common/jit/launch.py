@@ -66,7 +66,7 @@ class _Recording(NamedTuple):
 _recording: _Recording | None = None
 #: pointers to what may begin anywhere: tensors that callers give, and rows of others
 _ANYWHERE = {
-    *("x_ptr", "y_ptr", "shares_ptr", "target_ptr", "grad_ptr", "scale_ptr", "own_ptr", "other_ptr"),
+    *("x_ptr", "y_ptr", "shares_ptr", "target_ptr", "scale_ptr", "own_ptr", "other_ptr"),
     *("minimum_ptr", "inverse_ptr", "others_ptr", "moment_ptr", "log_sum_ptr", "won_ptr", "away_ptr", "away_moment_ptr"),
     *("of_p_ptr", "of_q_ptr", "at_nearest_ptr"),
 }

@@ -47,13 +47,19 @@ def _reciprocal(x):
 @triton.jit
 def response(u, a, A: tl.constexpr):
     """The window at u."""
-    return A.RESPONSE(u, number(a.WIDTH), number(a.PER_WIDTH), number(a.CONSTANT))
+    width, per_width, constant = number(a.WIDTH), number(a.PER_WIDTH), number(a.CONSTANT)
+    if A.WIDTH is not None:
+        width, per_width, constant = A.WIDTH, A.PER_WIDTH, A.CONSTANT
+    return A.RESPONSE(u, width, per_width, constant)
 
 
 @triton.jit
 def derivative(u, a, A: tl.constexpr):
     """The derivative of the window at u."""
-    return A.DERIVATIVE(u, number(a.WIDTH), number(a.PER_WIDTH), number(a.CONSTANT))
+    width, per_width, constant = number(a.WIDTH), number(a.PER_WIDTH), number(a.CONSTANT)
+    if A.WIDTH is not None:
+        width, per_width, constant = A.WIDTH, A.PER_WIDTH, A.CONSTANT
+    return A.DERIVATIVE(u, width, per_width, constant)
 
 
 @triton.jit
