@@ -293,7 +293,8 @@ def fill_windows(
         segments, X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=FORWARD_BN, SEGMENT=SEGMENT,
         WEIGHTED=shares is not None, EDGES=edges, ACC=accumulator(x.dtype), PRECISION=precision(x),
         # as few as hold the window on chip: more would each make all responses anew
-        warps=2 if edges or x.dtype == torch.float64 or _spreads(axes) else 1, work=Work("sample", FORWARD_BN, x.numel() * ax.STEPS * ay.STEPS),
+        warps=2 if edges or x.dtype == torch.float64 or _spreads(axes) else 1,
+        work=Work("sample", FORWARD_BN, x.numel() * ax.STEPS * ay.STEPS),
     )  # fmt: skip
     return windows, sums
 
@@ -352,7 +353,8 @@ def backward_ordered(
     grads = [x.new_empty(x.shape if need else 0) for need in needs]
     joint, sums = information or (None, None)
     # twice as many warps where responses or weights take more registers, and fewer samples where all gradients there can be do
-    plain = not _spreads(axes) and shares is None and ax.SEPARABLE and ay.SEPARABLE and ax.STEPS * ay.STEPS == 1 and x.dtype == torch.float32
+    light = ax.SEPARABLE and ay.SEPARABLE and not _spreads(axes) and ax.STEPS * ay.STEPS == 1
+    plain = light and shares is None and x.dtype == torch.float32
     block = BACKWARD_BN // 2 if edges and needs[2] else BACKWARD_BN
     launch(
         _backward_kernel, batch * segments, grad, joint, sums, x, y, shares, order, *grads, samples, order.shape[1], segments,
