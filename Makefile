@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+GPU_TEST := $(PYTHON) -u -m pytest -v -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider
 
 .PHONY: help demo test lint imports fuzz mangle kills bench gpu clean
 
@@ -35,10 +36,16 @@ fuzz: $(VENV)/installed ## 10,000 random cases of every operator, 200 in Triton'
 bench: $(VENV)/installed-bench ## time the operators and a training step against what people use today, on this CPU
 	$(RUN) -m bench run --suite cpu --device cpu
 
-gpu: ## test and time the kernels on this GPU, with the packages of PYTHON itself: torch, triton, numpy, pytest, matplotlib
-	@status=0; \
-	ls tests/gpu/test_*.py | xargs -P 8 -n 1 $(PYTHON) -m pytest -q -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider \
-		|| status=1; \
+# in order of value, each result written as it comes: a smoke test of every operator, times of small cases, all tests, all times
+gpu: ## test and time the kernels on this GPU into runs/gpu, with the packages of PYTHON itself: torch, triton, numpy, pytest, matplotlib
+	@mkdir -p runs/gpu; status=0; \
+	ls kernels/*/reference.py | cut -d/ -f2 | xargs -P 8 -I NAME sh -c \
+		'$(GPU_TEST) "tests/gpu/test_smoke.py::test_agrees_with_the_reference[NAME]" > runs/gpu/smoke-NAME.txt 2>&1; code=$$?; \
+		echo "smoke test of NAME: $$(tail -n 1 runs/gpu/smoke-NAME.txt)"; exit $$code' || status=1; \
+	$(PYTHON) -m bench run --suite quick --device cuda --no-plots --out runs/gpu/quick || status=1; \
+	printf '%s\n' every_operator execution histograms sizes | xargs -P 8 -I NAME sh -c \
+		'$(GPU_TEST) tests/gpu/test_NAME.py > runs/gpu/NAME.txt 2>&1; code=$$?; \
+		grep -a "^FAILED\|^ERROR" runs/gpu/NAME.txt; echo "tests/gpu/test_NAME.py: $$(tail -n 1 runs/gpu/NAME.txt)"; exit $$code' || status=1; \
 	$(PYTHON) -m bench run --suite gpu --device cuda || status=1; \
 	exit $$status
 

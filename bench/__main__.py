@@ -113,13 +113,13 @@ def _run(options: argparse.Namespace) -> int:
     suite = options.suite or {"cpu": "cpu", "cuda": "gpu"}[device]
     if suite == "gpu" and device != "cuda":
         raise ValueError("--suite gpu needs a GPU, and PyTorch sees none; there are --suite cpu and --suite quick")
-    found = run(suite, device, threads, say, options.only)
+    folder = options.out or results.FOLDER / suite
+    found = run(suite, device, threads, say, options.only, lambda so_far: results.save(so_far, folder))
     wanted = not options.no_training and not found.get("interrupted")
     if wanted and suite != "quick" and options.only is None:
         size, batch, preset = (128, 8, "small") if device == "cpu" else (256, 32, "default")
         settings = {"device": device, "preset": preset, "size": size, "batch": batch, "bins": 256, "steps": 5}
         found["training"] = attempt(say, **settings, losses=LOSSES, rates=found["rates"])
-    folder = options.out or results.FOLDER / suite
     results.save(found, folder)
     if not options.no_plots:
         from .plots import draw

@@ -76,15 +76,17 @@ class Kernel:
         return self.launch.kernel, tuple(self.signature.items()), repr(self.launch.constants), self.launch.warps
 
     @property
-    def signature(self) -> dict[str, str]:
+    def signature(self) -> dict[str, Any]:
         """The type of each of the kernel's arguments, as general as they are when it is launched with other sizes."""
-        given = dict(zip(self.launch.kernel.arg_names, self.launch.arguments))
+        given = {**dict(zip(self.launch.kernel.arg_names, self.launch.arguments)), **self.launch.numbers}
         return {name: _type(given[name]) if name in given else "constexpr" for name in self.launch.kernel.arg_names}
 
 
-def _type(value: Any) -> str:
+def _type(value: Any) -> Any:
     if isinstance(value, Tensor):
         return _POINTERS[value.dtype]
+    if isinstance(value, tuple):
+        return type(value)(*("fp32" if isinstance(number, float) else "i64" for number in value))
     return "constexpr" if value is None else "i32"
 
 
@@ -138,7 +140,9 @@ def build(kernel: Kernel, target: str) -> Any:
     """Triton's compiled kernel."""
     signature, launch = kernel.signature, kernel.launch
     absent = {name: None for name, value in zip(launch.kernel.arg_names, launch.arguments) if value is None}
-    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind.startswith("*")}
+    anywhere = launch.kernel.do_not_specialize_on_alignment
+    pointers = [i for i, (name, kind) in enumerate(signature.items()) if str(kind).startswith("*") and name not in anywhere]
+    aligned = {(i,): [["tt.divisibility", 16]] for i in pointers}
     source = ASTSource(launch.kernel, signature, constexprs={**absent, **launch.frozen}, attrs=aligned)
     return triton.compile(source, target=TARGETS[target], options={"num_warps": launch.warps})
 

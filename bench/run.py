@@ -31,8 +31,16 @@ class Effort:
 EFFORTS = {"quick": Effort(0.15, 2.0, 1, 50), "cpu": Effort(0.9, 10.0, 3), "gpu": Effort(0.2, 2.0, 1)}
 
 
-def run(name: str, device: str, threads: int, say: Callable[[str], None], only: str | None = None) -> dict[str, Any]:
-    """Measure a suite; `only` keeps the cases whose operator has it in its name. Progress goes to `say`, a line a case.
+def run(
+    name: str,
+    device: str,
+    threads: int,
+    say: Callable[[str], None],
+    only: str | None = None,
+    keep: Callable[[dict[str, Any]], None] = lambda so_far: None,
+) -> dict[str, Any]:
+    """Measure a suite; `only` keeps the cases whose operator has it in its name. Progress goes to `say`, a line a case, and all
+    that there is so far to `keep`, with `interrupted` set.
 
     Interrupted, it returns the cases so far, with `interrupted` set.
     """
@@ -57,6 +65,7 @@ def run(name: str, device: str, threads: int, say: Callable[[str], None], only: 
             rows = measurement.case(case)
             results["cases"].append({**dataclasses.asdict(case), "label": case.label, "rows": rows})
             say(f"[{number}/{len(cases)}, {time.monotonic() - started:.0f} s] {case.operator}, {case.label}: {_in_brief(rows)}")
+            keep({**results, "interrupted": True, "seconds": round(time.monotonic() - started, 1)})
     except KeyboardInterrupt:
         say("interrupted: the cases so far are kept")
         results["interrupted"] = True

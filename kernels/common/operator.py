@@ -20,6 +20,7 @@ first tensor's GPU is the current one, on which Triton launches kernels. The bac
 
 import contextlib
 import importlib
+import threading
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
+from . import first_use
 from .arguments import plain_autograd_only
 from .backends import check_backend, choose_backend
 from .devices import check_float64, full_precision
@@ -47,6 +49,7 @@ class Operator:
         reference, portable: the backends' modules; None where there is no such backend.
         fused: whether the folder of `portable` has a module `fused`, which is imported when first used.
         saves: names of the tensors that the backward pass needs; "result" is the result itself. By default all tensors.
+        sampled: names of the tensors whose second dimension counts samples, of which any number will do. By default all tensors.
     """
 
     #: for reports: whether calls run both passes of the fused backend directly, within `jit.launch.recorded`
@@ -63,12 +66,17 @@ class Operator:
         portable: ModuleType,
         fused: bool = True,
         saves: str | None = None,
+        sampled: str | None = None,
     ) -> None:
         self.name, self.reference, self._portable, self._result = name, reference, portable, result
         self._fused = f"{portable.__package__}.fused" if fused else None
         self._tensors = [tensor.rstrip("?") for tensor in tensors.split()]
         self._settings = settings or {}
         self._saves = self._tensors if saves is None else saves.split()
+        self._sampled = self._tensors if sampled is None else sampled.split()
+        #: by device on which the kernels have been used: why they are not to be trusted there, None if they are
+        self._checked: dict[torch.device, str | None] = {}
+        self._checking = threading.Lock()
         optional = {tensor.rstrip("?") for tensor in tensors.split() if tensor.endswith("?")}
         plain = [f"{_SCHEMA.get(kind, 'str')} {setting}" for setting, kind in self._settings.items()]
         typed = lambda names: [f"Tensor{'?' if n in optional else ''} {n}" for n in names]  # noqa: E731
@@ -97,6 +105,8 @@ class Operator:
         encoded = (value.spec if hasattr(kind, "from_spec") else value for kind, value in zip(self._settings.values(), settings))
         if _traced(tensors):
             return self.op(*tensors, *encoded, backend or "")[0]
+        if backend != "torch" and self._fused is not None and tensors[0].device not in self._checked:
+            self._check(backend, tensors, settings)
         return self._direct(*tensors, *encoded, backend or "")[0]
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
@@ -105,6 +115,38 @@ class Operator:
         result, *kept = _as_tuple(fused.forward(*tensors, *settings))
         fused.backward(torch.empty_like(result), *tensors, *kept, *settings, [tensor is not None for tensor in tensors])
         return result
+
+    def _check(self, backend: str | None, tensors: Sequence[Any], settings: Sequence[Any]) -> None:
+        """Where the kernels would serve for the first time on this device, compare them with the portable backend; see
+        first_use.py. What is found stands for as long as the process."""
+        x = tensors[0]
+        if not x.numel() or not first_use.is_wanted(x) or self._module(backend or "", tensors, settings) is self._portable:
+            return
+        device, sampled = x.device, [name in self._sampled for name in self._tensors]
+        with self._checking:  # other threads wait, and find it done
+            if device not in self._checked:
+                passes = [_exact(lambda _, small, module=m: self._passes(module, small, settings)) for m in self._modules()]
+                kernels, portable = (lambda small, run=run: run(small[0], small) for run in passes)
+                self._checked[device] = first_use.failure(kernels, portable, first_use.drawn(tensors, sampled))
+
+    def _modules(self) -> tuple[ModuleType, ModuleType]:
+        return self._load_fused(), self._portable
+
+    @torch.no_grad()
+    def _passes(self, module: ModuleType, tensors: Sequence[Tensor | None], settings: Sequence[Any]) -> list[Tensor]:
+        """What a backend makes of tensors: the result, and the gradients of what is not None."""
+        result, *kept = _as_tuple(module.forward(*tensors, *settings))
+        named = {**dict(zip(self._tensors, tensors)), "result": result}
+        grad = torch.cos(torch.arange(result.numel(), device=result.device, dtype=result.dtype)).view_as(result)  # any numbers
+        saved = [named[name] for name in self._saves]
+        needs = [tensor is not None for tensor in tensors]
+        grads = module.backward(grad, *saved, *kept, *settings, needs)
+        return [result, *(slope for slope, need in zip(grads, needs) if need)]
+
+    def _distrust(self, device: torch.device) -> str | None:
+        """Why the kernels are not to be trusted on a device, None if they are or nobody has looked."""
+        found = self._checked.get(device)
+        return found and f"of {self.name} {found}, on {first_use.where(device)}"
 
     def _split(self, arguments: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
         return arguments[: len(self._tensors)], arguments[len(self._tensors) :]
@@ -117,8 +159,12 @@ class Operator:
         """The backend that serves: the portable one also where there is nothing to do."""
         if self._fused is None or not tensors[0].numel():
             return self._portable
-        chosen = choose_backend(backend or None, tensors[0], lambda: self._load_fused().unserved(*tensors, *settings))
+        chosen = choose_backend(backend or None, tensors[0], lambda: self._unserved(tensors, settings))
         return self._load_fused() if chosen == "triton" else self._portable
+
+    def _unserved(self, tensors: Sequence[Tensor | None], settings: Sequence[Any]) -> str | None:
+        """Why the fused backend cannot serve, None if it can."""
+        return self._load_fused().unserved(*tensors, *settings) or self._distrust(tensors[0].device)
 
     def _load_fused(self) -> ModuleType:
         return importlib.import_module(self._fused)

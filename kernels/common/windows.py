@@ -4,8 +4,8 @@ The response of a sample in bin k is window(u), u the signed distance in bins fr
 to zero, which all algorithms rely on: a mirrored sample responds as the mirrored bin does, and only few bins matter to a sample.
 
 A window has two forms of its response and of its derivative to u: on tensors, and for kernels. The latter are plain functions that
-`jit/axis.py` compiles, so that this file needs no Triton: in them `tl` is triton.language, W the bandwidth and CONSTANT what
-`constant` gives, both known at compile time; they call nothing but `tl` and jit/special.py.
+`jit/axis.py` compiles, so that this file needs no Triton: in them `tl` is triton.language, W the bandwidth, PER_W 1 / W and
+CONSTANT what `constant` gives, known at compile time at the natural bandwidth only; they call nothing but `tl` and jit/special.py.
 """
 
 import math
@@ -28,7 +28,7 @@ class Window:
 
     response: Callable[[Tensor, float], Tensor]
     derivative: Callable[[Tensor, float], Tensor]
-    #: the same for kernels: (u, W, CONSTANT) -> value
+    #: the same for kernels: (u, W, 1 / W, CONSTANT) -> value
     kernel_response: Callable[[Any, Any, Any], Any]
     kernel_derivative: Callable[[Any, Any, Any], Any]
     natural_bandwidth: float
@@ -55,18 +55,18 @@ def logistic_derivative(u: Tensor, bandwidth: float) -> Tensor:
     return logistic(u, bandwidth) * (torch.sigmoid(half - x) - torch.sigmoid(half + x)) / bandwidth
 
 
-def _kernel_logistic(u, W, CONSTANT):
-    half: tl.constexpr = 0.5 / W
-    x = u * (1 / W)
+def _kernel_logistic(u, W, PER_W, CONSTANT):
+    half = 0.5 * PER_W
+    x = u * PER_W
     # an exponential may overflow to inf, whose reciprocal is the right 0
     return CONSTANT * (1 / (1 + tl.exp(-half - x))) * (1 / (1 + tl.exp(x - half)))
 
 
-def _kernel_logistic_derivative(u, W, CONSTANT):
-    half: tl.constexpr = 0.5 / W
-    x = u * (1 / W)
+def _kernel_logistic_derivative(u, W, PER_W, CONSTANT):
+    half = 0.5 * PER_W
+    x = u * PER_W
     above, below = 1 / (1 + tl.exp(-half - x)), 1 / (1 + tl.exp(x - half))
-    return CONSTANT * above * below * (below - above) * (1 / W)
+    return CONSTANT * above * below * (below - above) * PER_W
 
 
 def gaussian(u: Tensor, bandwidth: float) -> Tensor:
@@ -82,19 +82,17 @@ def gaussian_derivative(u: Tensor, bandwidth: float) -> Tensor:
     return density * (scale / math.sqrt(math.pi))
 
 
-def _kernel_gaussian(u, W, CONSTANT):
-    scale: tl.constexpr = 0.7071067811865476 / W
-    low, high = scale * (tl.abs(u) - 0.5), scale * (tl.abs(u) + 0.5)
+def _kernel_gaussian(u, W, PER_W, CONSTANT):
+    low, high = CONSTANT * (tl.abs(u) - 0.5), CONSTANT * (tl.abs(u) + 0.5)
     near, far = tl.exp(-low * low), tl.exp(-high * high)
     inner, outer = near * scaled_erfc(tl.abs(low)), far * scaled_erfc(high)
     # erfc on the far side of zero: a difference of two values near 1 would lose the tail
     return tl.where(low < 0, 1 - 0.5 * (inner + outer), 0.5 * (inner - outer))
 
 
-def _kernel_gaussian_derivative(u, W, CONSTANT):
-    scale: tl.constexpr = 0.7071067811865476 / W
-    high, low = scale * (u + 0.5), scale * (u - 0.5)
-    return (tl.exp(-high * high) - tl.exp(-low * low)) * (scale * 0.5641895835477563)
+def _kernel_gaussian_derivative(u, W, PER_W, CONSTANT):
+    high, low = CONSTANT * (u + 0.5), CONSTANT * (u - 0.5)
+    return (tl.exp(-high * high) - tl.exp(-low * low)) * (CONSTANT * 0.5641895835477563)
 
 
 def triangular(u: Tensor, bandwidth: float) -> Tensor:
@@ -106,13 +104,13 @@ def triangular_derivative(u: Tensor, bandwidth: float) -> Tensor:
     return torch.where(u.abs() < bandwidth, -torch.sign(u) / bandwidth, torch.zeros_like(u))
 
 
-def _kernel_triangular(u, W, CONSTANT):
-    return tl.maximum(1 - tl.abs(u) * (1 / W), 0)
+def _kernel_triangular(u, W, PER_W, CONSTANT):
+    return tl.maximum(1 - tl.abs(u) * PER_W, 0)
 
 
-def _kernel_triangular_derivative(u, W, CONSTANT):
+def _kernel_triangular_derivative(u, W, PER_W, CONSTANT):
     sign = tl.where(u > 0, 1.0, tl.where(u < 0, -1.0, 0.0)).to(u.dtype)
-    return tl.where(tl.abs(u) < W, sign * (-1 / W), 0)
+    return tl.where(tl.abs(u) < W, sign * -PER_W, 0)
 
 
 def bspline(u: Tensor, bandwidth: float) -> Tensor:
@@ -127,17 +125,17 @@ def bspline_derivative(u: Tensor, bandwidth: float) -> Tensor:
     return slope * torch.sign(u) / bandwidth
 
 
-def _kernel_bspline(u, W, CONSTANT):
-    v = tl.abs(u) * (1 / W)
+def _kernel_bspline(u, W, PER_W, CONSTANT):
+    v = tl.abs(u) * PER_W
     rest = tl.maximum(2 - v, 0)
     return tl.where(v < 1, 0.6666666666666666 - v * v * (1 - v * 0.5), rest * rest * rest * 0.16666666666666666)
 
 
-def _kernel_bspline_derivative(u, W, CONSTANT):
-    v = tl.abs(u) * (1 / W)
+def _kernel_bspline_derivative(u, W, PER_W, CONSTANT):
+    v = tl.abs(u) * PER_W
     rest = tl.maximum(2 - v, 0)
     sign = tl.where(u > 0, 1.0, tl.where(u < 0, -1.0, 0.0)).to(u.dtype)
-    return tl.where(v < 1, v * (1.5 * v - 2), -0.5 * rest * rest) * sign * (1 / W)
+    return tl.where(v < 1, v * (1.5 * v - 2), -0.5 * rest * rest) * sign * PER_W
 
 
 WINDOWS = {
@@ -152,6 +150,7 @@ WINDOWS = {
         *(gaussian, gaussian_derivative, _kernel_gaussian, _kernel_gaussian_derivative),
         natural_bandwidth=0.4,
         reach=lambda w, eps: 0.5 + w * math.sqrt(2 * math.log(1 / eps)),
+        constant=lambda w: math.sqrt(0.5) / w,
     ),
     "triangular": Window(
         *(triangular, triangular_derivative, _kernel_triangular, _kernel_triangular_derivative),

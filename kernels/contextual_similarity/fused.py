@@ -7,12 +7,15 @@ matches     a program owns a block of rows and walks over the columns' winners, 
 gradient    a program owns a block of rows (of columns) and some channels, and walks over the columns (rows): E times points
 """
 
+from typing import Any, NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, precision
+from ..common.jit.numbers import number, packed
 from ..common.jit.programs import image_and_part
 from .portable import finite, spoilt
 
@@ -22,6 +25,13 @@ BN, BC, WIDTH = 64, 16, 64
 WARPS, BO = {"product": 4, "l2": 8, "l1": 8}, {"product": 32, "l2": 16, "l1": 16}
 #: gradients of WIDTH channels at a time make every distance C / WIDTH times
 MOST_CHANNELS = 1024
+
+
+class Numbers(NamedTuple):
+    """What kernels are given when they run, see common/jit/numbers.py."""
+
+    BANDWIDTH: Any
+    EPS: Any
 
 
 @triton.jit
@@ -55,7 +65,7 @@ def _distances(
     return tile
 
 
-@triton.jit
+@kernel
 def _rows_kernel(
     x_ptr,  # (B, C, N), for "product" (B, N, C)
     y_ptr,  # (B, C, M), for "product" (B, M, C)
@@ -66,7 +76,7 @@ def _rows_kernel(
     inverse_ptr,  # (B, N): 1 / s
     others_ptr,  # (B, N): numerators' sum but for the nearest column's
     moment_ptr,  # (B, N): sum of numerators times t
-    N, M, C, BANDWIDTH: tl.constexpr, EPS: tl.constexpr, METRIC: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
+    N, M, C, g, METRIC: tl.constexpr, BN: tl.constexpr, BC: tl.constexpr,
     ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_n = image_and_part(tl.cdiv(N, BN))
@@ -80,7 +90,7 @@ def _rows_kernel(
         low, place = tl.min(d, axis=1, return_indices=True)
         nearest = tl.where(low < minimum, start + place, nearest)
         minimum = tl.minimum(minimum, low)
-    inverse = 1 / ((minimum + EPS) * BANDWIDTH)
+    inverse = 1 / ((minimum + number(g.EPS)) * number(g.BANDWIDTH))
     others = tl.zeros([BN], ACC)
     moment = tl.zeros([BN], ACC)
     for start in range(0, M, BN):
@@ -98,7 +108,7 @@ def _rows_kernel(
     tl.store(moment_ptr + at, moment, mask=o_n < N)
 
 
-@triton.jit
+@kernel
 def _columns_kernel(
     x_ptr, y_ptr, x_squares_ptr, y_squares_ptr,
     minimum_ptr,  # (B, N)
@@ -131,7 +141,7 @@ def _log_affinities(d, minimum_ptr, inverse_ptr, log_sum_ptr, at):
     return -t * tl.load(inverse_ptr + at)[:, None] - tl.load(log_sum_ptr + at)[:, None]
 
 
-@triton.jit
+@kernel
 def _matches_kernel(
     winner_ptr,  # (B, M) int32
     strength_ptr,  # (B, M)
@@ -166,7 +176,7 @@ def _matches_kernel(
     tl.store(away_moment_ptr + at, moment / inverse, mask=o_n < N)
 
 
-@triton.jit
+@kernel
 def _gradient_kernel(
     x_ptr, y_ptr, x_squares_ptr, y_squares_ptr,
     winner_ptr,  # (B, M) int32 if MATCHED
@@ -259,7 +269,8 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
     points, sizes, constants = _laid_out(x, y, metric)
     minimum, inverse, others, moment = rows
     launch(
-        _rows_kernel, batch * triton.cdiv(n, BN), *points, nearest, *rows, *sizes, BANDWIDTH=bandwidth, EPS=eps, **constants,
+        _rows_kernel, batch * triton.cdiv(n, BN), *points, nearest, *rows, *sizes,
+        Numbers(*packed([bandwidth, eps], x.dtype)), **constants,
         work=_work(batch * n * m * sizes[2]),
     )  # fmt: skip
     moment /= 1 + others

@@ -6,19 +6,28 @@ walks over its share of the others, BM at a time; each thread has whole columns 
 """
 
 import math
+from typing import Any, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..common.jit.launch import Work, accumulator, launch, warps_of
+from ..common.jit.launch import Work, accumulator, kernel, launch, warps_of
+from ..common.jit.numbers import number, packed
 from ..common.jit.programs import image_and_part
 
 #: points that a program owns, one a thread, and those it meets at a time
 BN, BM = 128, 32
 #: programs wanted in all, some for each multiprocessor of the largest GPUs, and the most that share rows (each writes its own sums)
 PROGRAMS, MOST_SPLITS = 512, 16
+
+
+class Numbers(NamedTuple):
+    """What kernels are given when they run, see common/jit/numbers.py."""
+
+    #: exp(-x / sigma^2) is exp2(x * RATE)
+    RATE: Any
 
 
 @triton.jit
@@ -43,12 +52,12 @@ def _add_slopes(sums_ptr, x_ptr, o_n, o_m, factor, D, PADDED, SIGNS: tl.constexp
         sums_ptr += PADDED
 
 
-@triton.jit
+@kernel
 def _forward_kernel(
     features_ptr,  # (B, D, NB * BN)
     outputs_ptr,  # (B, E, NB * BN)
     partial_ptr,  # (B, NB, SPLITS)
-    N, NB, D, E, RATE: tl.constexpr, ROOT: tl.constexpr, SPLITS: tl.constexpr, BN: tl.constexpr, BM: tl.constexpr,
+    N, NB, D, E, SPLITS, g, ROOT: tl.constexpr, BN: tl.constexpr, BM: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
     i_b, i_n = image_and_part(NB * SPLITS)
@@ -62,18 +71,18 @@ def _forward_kernel(
         near = _distances(features_ptr, o_n, o_m, D, padded, False, ACC)
         apart = _distances(outputs_ptr, o_n, o_m, E, padded, ROOT, ACC)
         counted = tl.where(o_m < N, o_m, -1) >= o_n
-        total += tl.sum(tl.where(counted, tl.exp2(near * -RATE) * apart, 0.0), axis=0, keep_dims=True)
+        total += tl.sum(tl.where(counted, tl.exp2(near * number(g.RATE)) * apart, 0.0), axis=0, keep_dims=True)
     # both orders of a pair; a point and itself are at distance 0
     tl.store(partial_ptr + i_b * (NB * SPLITS) + i_n, 2 * tl.sum(total))
 
 
-@triton.jit
+@kernel
 def _backward_kernel(
     features_ptr,  # (B, D, NB * BN)
     outputs_ptr,  # (B, E, NB * BN)
     grad_features_ptr,  # (B, SPLITS, D, NB * BN), zeros, if NEEDS_FEATURES
     grad_outputs_ptr,  # (B, SPLITS, E, NB * BN), zeros, if NEEDS_OUTPUTS
-    N, NB, D, E, RATE: tl.constexpr, ROOT: tl.constexpr, SPLITS: tl.constexpr, NEEDS_FEATURES: tl.constexpr,
+    N, NB, D, E, SPLITS, g, ROOT: tl.constexpr, NEEDS_FEATURES: tl.constexpr,
     NEEDS_OUTPUTS: tl.constexpr, BN: tl.constexpr, BM: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     i_b, i_n = image_and_part(NB * SPLITS)
@@ -85,7 +94,7 @@ def _backward_kernel(
     o_n = first + tl.arange(0, BN)[None, :]
     for start in range(split * BM, padded, SPLITS * BM):
         o_m = start + tl.arange(0, BM)[:, None]
-        weight = tl.exp2(_distances(features_ptr, o_n, o_m, D, padded, False, ACC) * -RATE)
+        weight = tl.exp2(_distances(features_ptr, o_n, o_m, D, padded, False, ACC) * number(g.RATE))
         weight = tl.where(o_m < N, weight, 0.0)
         if NEEDS_FEATURES or ROOT:
             apart = _distances(outputs_ptr, o_n, o_m, E, padded, ROOT, ACC)
@@ -103,11 +112,11 @@ def unserved(*_: object) -> None:
 
 def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> Tensor:
     """(B, N, D), (B, N, E), not empty -> (B,), the sum over pairs."""
-    f, a, blocks, splits, constants = _laid_out(features, outputs, sigma, distance)
+    f, a, blocks, splits, numbers, constants = _laid_out(features, outputs, sigma, distance)
     partial = f.new_empty(len(f), blocks * splits)
     launch(
-        _forward_kernel, partial.numel(), f, a, partial, features.shape[1], blocks, f.shape[1], a.shape[1], **constants,
-        work=Work("pair", BN, len(f) * features.shape[1] * (features.shape[1] + 1) // 2 * (f.shape[1] + a.shape[1])),
+        _forward_kernel, partial.numel(), f, a, partial, features.shape[1], blocks, f.shape[1], a.shape[1], splits, numbers,
+        **constants, work=Work("pair", BN, len(f) * features.shape[1] * (features.shape[1] + 1) // 2 * (f.shape[1] + a.shape[1])),
     )  # fmt: skip
     return partial.sum(1, dtype=torch.float64).to(features.dtype)
 
@@ -116,12 +125,13 @@ def backward(
     grad: Tensor, features: Tensor, outputs: Tensor, sigma: float, distance: str, needs: list[bool]
 ) -> tuple[Tensor, Tensor]:
     """Gradients with respect to features and outputs, empty where not needed."""
-    f, a, blocks, splits, constants = _laid_out(features, outputs, sigma, distance)
+    f, a, blocks, splits, numbers, constants = _laid_out(features, outputs, sigma, distance)
     points = features.shape[1]
     sums = [x.new_zeros(len(x), splits, *x.shape[1:]) if need else x.new_empty(0) for x, need in zip((f, a), needs)]
     launch(
-        _backward_kernel, len(f) * blocks * splits, f, a, *sums, points, blocks, f.shape[1], a.shape[1], **constants,
-        NEEDS_FEATURES=needs[0], NEEDS_OUTPUTS=needs[1], work=Work("pair", BN, len(f) * points**2 * (f.shape[1] + a.shape[1])),
+        _backward_kernel, len(f) * blocks * splits, f, a, *sums, points, blocks, f.shape[1], a.shape[1], splits, numbers,
+        **constants, NEEDS_FEATURES=needs[0], NEEDS_OUTPUTS=needs[1],
+        work=Work("pair", BN, len(f) * points**2 * (f.shape[1] + a.shape[1])),
     )  # fmt: skip
     scale = 2 * grad.view(-1, 1, 1)
     grad_features, grad_outputs = (
@@ -131,16 +141,18 @@ def backward(
     return grad_features, grad_outputs
 
 
-def _laid_out(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> tuple[Tensor, Tensor, int, int, dict[str, object]]:
+def _laid_out(
+    features: Tensor, outputs: Tensor, sigma: float, distance: str
+) -> tuple[Tensor, Tensor, int, int, Numbers, dict[str, object]]:
     """Points by component, (B, D, NB * BN) with zeros up to whole blocks; the blocks, how many programs share one, and the
-    constants of both passes."""
+    numbers and constants of both passes."""
     padding = -features.shape[1] % BN
     f, a = (torch.nn.functional.pad(x.mT, (0, padding)).contiguous() for x in (features, outputs))
     blocks = f.shape[-1] // BN
     splits = min(triton.cdiv(PROGRAMS, len(f) * blocks), MOST_SPLITS, f.shape[-1] // BM)
-    # exp(-x / sigma^2) is exp2(-x * RATE); as many warps as give each thread one point
-    rate, warps = math.log2(math.e) / sigma**2, warps_of(BN)
+    # as many warps as give each thread one point
+    numbers = Numbers(*packed([-math.log2(math.e) / sigma**2], f.dtype))
     constants = {
-        "RATE": rate, "ROOT": distance == "l2", "SPLITS": splits, "BN": BN, "BM": BM, "ACC": accumulator(f.dtype), "warps": warps,
+        "ROOT": distance == "l2", "BN": BN, "BM": BM, "ACC": accumulator(f.dtype), "warps": warps_of(BN),
     }  # fmt: skip
-    return f, a, blocks, splits, constants
+    return f, a, blocks, splits, numbers, constants

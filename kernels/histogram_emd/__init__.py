@@ -16,6 +16,7 @@ OPERATOR = Operator(
     result=lambda x, *_: (x.shape[0],),
     reference=reference,
     portable=portable,
+    sampled="x shares",
 )
 
 

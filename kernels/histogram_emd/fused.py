@@ -14,7 +14,7 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import is_tiled, make_axis
 from ..common.jit.boundaries import folded_bins
-from ..common.jit.launch import Work, accumulator, launch
+from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..soft_histogram import fused as soft_histogram
 from ..soft_histogram.fused import backward_scaled, fill_sums, folded, padded_tiles, too_many_tiles
 from . import portable
@@ -39,7 +39,7 @@ def _cumulative(values):
     return tl.associative_scan((values, tl.zeros_like(values)), 0, _add_with_rest)
 
 
-@triton.jit
+@kernel
 def _distance_kernel(
     sums_ptr,  # (B, NP, A.REACH * BT + 1)
     target_ptr,  # (B, A.K)

@@ -19,6 +19,7 @@ CASES = Cases(
     },
     compiled={
         "": {"bins": COMPILED_BINS[""], "weighted": False},
+        "W = 0.45": {"bins": Bins(256, boundary="circular", bandwidth=0.45)},
         **{label: {"bins": bins} for label, bins in DENSE_BINS.items()},
     },
     size=256 * 256,

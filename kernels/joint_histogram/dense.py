@@ -14,20 +14,20 @@ from ..common.jit import dense
 from ..common.jit.axis import make_axis
 from ..common.jit.boundaries import images
 from ..common.jit.dense import dense_responses, spans, too_wide
-from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.programs import image_and_part, load_samples, load_shares
 from ..common.nonfinite import spread
 
 __all__ = ["backward", "forward", "too_wide"]
 
 
-@triton.jit
+@kernel
 def _dense_forward_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     sums_ptr,  # (B, NP, X.K, Y.K)
-    N, NP, X: tl.constexpr, Y: tl.constexpr, SPANS_X: tl.constexpr, SPANS_Y: tl.constexpr, IMAGES_X: tl.constexpr,
+    N, NP, ax, ay, X: tl.constexpr, Y: tl.constexpr, SPANS_X: tl.constexpr, SPANS_Y: tl.constexpr, IMAGES_X: tl.constexpr,
     IMAGES_Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_p = image_and_part(NP * SPANS_X * SPANS_Y)
@@ -38,15 +38,15 @@ def _dense_forward_kernel(
         o_n = start + tl.arange(0, BN)
         x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
         share = load_shares(shares_ptr, i_b, o_n, N, WEIGHTED, ACC)
-        p, _p = dense_responses(x, first_x, X, IMAGES_X, False)
-        q, _q = dense_responses(y, first_y, Y, IMAGES_Y, False)
+        p, _p = dense_responses(x, first_x, ax, X, IMAGES_X, False)
+        q, _q = dense_responses(y, first_y, ay, Y, IMAGES_Y, False)
         sums = tl.dot(p * share[None, :], tl.trans(q), acc=sums, input_precision=PRECISION, out_dtype=ACC)
     o_x, o_y = first_x + tl.arange(0, X.SPAN), first_y + tl.arange(0, Y.SPAN)
     at = ((i_b * NP + i_p) * X.K + o_x[:, None]) * Y.K + o_y[None, :]
     tl.store(sums_ptr + at, sums, mask=(o_x < X.K)[:, None] & (o_y < Y.K)[None, :])
 
 
-@triton.jit
+@kernel
 def _dense_backward_kernel(
     grad_ptr,  # (B, X.K, Y.K)
     x_ptr,  # (B, N)
@@ -55,7 +55,7 @@ def _dense_backward_kernel(
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_y_ptr,  # (B, N) if NEEDS_Y
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N, NN, X: tl.constexpr, Y: tl.constexpr, SPANS_X: tl.constexpr, SPANS_Y: tl.constexpr, IMAGES_X: tl.constexpr,
+    N, NN, ax, ay, X: tl.constexpr, Y: tl.constexpr, SPANS_X: tl.constexpr, SPANS_Y: tl.constexpr, IMAGES_X: tl.constexpr,
     IMAGES_Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr,
     NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -69,8 +69,8 @@ def _dense_backward_kernel(
         o_x, o_y = first_x + tl.arange(0, X.SPAN), first_y + tl.arange(0, Y.SPAN)
         at = (i_b * X.K + o_x[:, None]) * Y.K + o_y[None, :]
         upstream = tl.load(grad_ptr + at, mask=(o_x < X.K)[:, None] & (o_y < Y.K)[None, :], other=0.0).to(ACC)
-        p, slope_p = dense_responses(x, first_x, X, IMAGES_X, NEEDS_X)
-        q, slope_q = dense_responses(y, first_y, Y, IMAGES_Y, NEEDS_Y)
+        p, slope_p = dense_responses(x, first_x, ax, X, IMAGES_X, NEEDS_X)
+        q, slope_q = dense_responses(y, first_y, ay, Y, IMAGES_Y, NEEDS_Y)
         if NEEDS_X or NEEDS_SHARES:
             along_x = tl.dot(upstream, q, input_precision=PRECISION, out_dtype=ACC)
             grad_x += tl.sum(slope_p * along_x, 0)

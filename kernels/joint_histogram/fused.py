@@ -15,7 +15,8 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import Axis, is_tiled, make_axis
 from ..common.jit.boundaries import distance, extended_bin, extended_tile, folded_bins, real_bin
-from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, precision
+from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, own_share, store_sum
 from ..common.jit.responses import reach_responses
 from . import dense
@@ -26,22 +27,22 @@ FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
 
 @triton.jit
 def _load_block(
-    x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, X: tl.constexpr, Y: tl.constexpr, BN: tl.constexpr,
-    WEIGHTED: tl.constexpr, ACC: tl.constexpr,
+    x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, ax, ay, X: tl.constexpr,
+    Y: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     """A block of a segment's samples: where in (B, N), which exist, distances (rounded, and the rest), signs, shares."""
     o_s = start + tl.arange(0, BN)
     m_s = o_s < count
     at = i_b * N + tl.load(place_ptr + o_s, mask=m_s, other=0)
-    u, rest_u, sign_x = distance(tl.load(x_ptr + at, mask=m_s, other=0.0).to(ACC), tile_x, X)
-    v, rest_v, sign_y = distance(tl.load(y_ptr + at, mask=m_s, other=0.0).to(ACC), tile_y, Y)
+    u, rest_u, sign_x = distance(tl.load(x_ptr + at, mask=m_s, other=0.0).to(ACC), tile_x, ax, X)
+    v, rest_v, sign_y = distance(tl.load(y_ptr + at, mask=m_s, other=0.0).to(ACC), tile_y, ay, Y)
     share = tl.where(m_s, own_share(N, WEIGHTED, ACC), 0.0)
     if WEIGHTED:
         share = tl.load(shares_ptr + at, mask=m_s, other=0.0).to(ACC)
     return at, m_s, u, rest_u, v, rest_v, sign_x, sign_y, share
 
 
-@triton.jit
+@kernel
 def _forward_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
@@ -49,7 +50,7 @@ def _forward_kernel(
     order_ptr,  # (B, WIDTH) int32
     windows_ptr,  # (B, NS, X.REACH, Y.REACH)
     edges_ptr,  # (B, NS, X.REACH + Y.REACH) if EDGES: sums of P and of Q alone
-    N, WIDTH, NS, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
+    N, WIDTH, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
     WEIGHTED: tl.constexpr, EDGES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_s = image_and_part(NS * (X.STEPS * Y.STEPS))
@@ -64,10 +65,26 @@ def _forward_kernel(
     edge_x, edge_y = tl.zeros([X.SPAN], ACC), tl.zeros([Y.SPAN], ACC)
     for start in range(0, count, BN):
         _at, _m, u, rest_u, v, rest_v, _x, _y, share = _load_block(
-            x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, pair // Y.SLOTS, pair % Y.SLOTS, X, Y, BN, WEIGHTED, ACC
+            x_ptr,
+            y_ptr,
+            shares_ptr,
+            place_ptr,
+            i_b,
+            N,
+            start,
+            count,
+            pair // Y.SLOTS,
+            pair % Y.SLOTS,
+            ax,
+            ay,
+            X,
+            Y,
+            BN,
+            WEIGHTED,
+            ACC,
         )
-        p, _ = reach_responses(u, rest_u, first_x, X, False)
-        q, _ = reach_responses(v, rest_v, first_y, Y, False)
+        p, _ = reach_responses(u, rest_u, first_x, ax, X, False)
+        q, _ = reach_responses(v, rest_v, first_y, ay, Y, False)
         p *= share[None, :]
         window = tl.dot(p, tl.trans(q), acc=window, input_precision=PRECISION, out_dtype=ACC)
         if EDGES:
@@ -75,13 +92,13 @@ def _forward_kernel(
             edge_y += tl.sum(q * share[None, :], 1)
     o_x, o_y = first_x + tl.arange(0, X.SPAN), first_y + tl.arange(0, Y.SPAN)
     place = i_b * NS + i_s
-    window *= X.FACTOR * Y.FACTOR
+    window *= number(ax.FACTOR) * number(ay.FACTOR)
     tl.store(windows_ptr + (place * X.REACH + o_x)[:, None] * Y.REACH + o_y[None, :], window)
     if EDGES:
         if first_y == 0:
-            tl.store(edges_ptr + place * (X.REACH + Y.REACH) + o_x, edge_x * X.FACTOR)
+            tl.store(edges_ptr + place * (X.REACH + Y.REACH) + o_x, edge_x * number(ax.FACTOR))
         if first_x == 0:
-            tl.store(edges_ptr + place * (X.REACH + Y.REACH) + X.REACH + o_y, edge_y * Y.FACTOR)
+            tl.store(edges_ptr + place * (X.REACH + Y.REACH) + X.REACH + o_y, edge_y * number(ay.FACTOR))
 
 
 @triton.jit
@@ -90,7 +107,7 @@ def log_or_zero(p):
     return tl.log(tl.where(p <= 0, 1.0, p))
 
 
-@triton.jit
+@kernel
 def _fold_kernel(
     windows_ptr,  # (B, NS, X.REACH, Y.REACH)
     order_ptr,  # (B, WIDTH) int32
@@ -177,7 +194,7 @@ def _upstream(
     return gradient, edge_x, edge_y
 
 
-@triton.jit
+@kernel
 def _backward_kernel(
     grad_ptr,  # (B, X.K, Y.K), with INFORMATION (B, 4)
     joint_ptr,  # (B, X.K, Y.K) if INFORMATION
@@ -189,7 +206,7 @@ def _backward_kernel(
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_y_ptr,  # (B, N) if NEEDS_Y
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N, WIDTH, NS, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
+    N, WIDTH, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
     WEIGHTED: tl.constexpr, INFORMATION: tl.constexpr, EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr,
     NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -205,23 +222,23 @@ def _backward_kernel(
         upstream, edge_x, edge_y = _upstream(
             grad_ptr, joint_ptr, sums_ptr, i_b, tile_x, tile_y, first_x, first_y, X, Y, INFORMATION, EDGES, ACC
         )
-        upstream *= X.FACTOR * Y.FACTOR
+        upstream *= number(ax.FACTOR) * number(ay.FACTOR)
         # each edge counts once, with the first span of the other axis
-        edge_x = tl.where(first_y == 0, edge_x * X.FACTOR, 0.0)
-        edge_y = tl.where(first_x == 0, edge_y * Y.FACTOR, 0.0)
+        edge_x = tl.where(first_y == 0, edge_x * number(ax.FACTOR), 0.0)
+        edge_y = tl.where(first_x == 0, edge_y * number(ay.FACTOR), 0.0)
         before = first_x + first_y
         for start in range(0, count, BN):
             at, m_s, u, rest_u, v, rest_v, sign_x, sign_y, share = _load_block(
-                x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, X, Y, BN, WEIGHTED, ACC
+                x_ptr, y_ptr, shares_ptr, place_ptr, i_b, N, start, count, tile_x, tile_y, ax, ay, X, Y, BN, WEIGHTED, ACC
             )
-            p, slope_p = reach_responses(u, rest_u, first_x, X, NEEDS_X)
-            q, slope_q = reach_responses(v, rest_v, first_y, Y, NEEDS_Y)
+            p, slope_p = reach_responses(u, rest_u, first_x, ax, X, NEEDS_X)
+            q, slope_q = reach_responses(v, rest_v, first_y, ay, Y, NEEDS_Y)
             if NEEDS_X or NEEDS_SHARES:
                 along_x = tl.dot(upstream, q, input_precision=PRECISION, out_dtype=ACC)
                 if EDGES:
                     along_x += edge_x[:, None]
                 if NEEDS_X:
-                    gradient = tl.sum(slope_p * along_x, axis=0) * (share * sign_x * (X.SLOPE_FACTOR / X.FACTOR))
+                    gradient = tl.sum(slope_p * along_x, axis=0) * (share * sign_x * number(ax.SLOPE))
                     store_sum(grad_x_ptr + at, gradient, m_s, before)
                 if NEEDS_SHARES:
                     gradient = tl.sum(p * along_x, axis=0)
@@ -232,7 +249,7 @@ def _backward_kernel(
                 along_y = tl.dot(tl.trans(upstream), p, input_precision=PRECISION, out_dtype=ACC)
                 if EDGES:
                     along_y += edge_y[:, None]
-                gradient = tl.sum(slope_q * along_y, axis=0) * (share * sign_y * (Y.SLOPE_FACTOR / Y.FACTOR))
+                gradient = tl.sum(slope_q * along_y, axis=0) * (share * sign_y * number(ay.SLOPE))
                 store_sum(grad_y_ptr + at, gradient, m_s, before)
 
 
@@ -276,9 +293,15 @@ def fill_windows(
         segments, X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=FORWARD_BN, SEGMENT=SEGMENT,
         WEIGHTED=shares is not None, EDGES=edges, ACC=accumulator(x.dtype), PRECISION=precision(x),
         # as few as hold the window on chip: more would each make all responses anew
-        warps=2 if edges or x.dtype == torch.float64 else 1, work=Work("sample", FORWARD_BN, x.numel() * ax.STEPS * ay.STEPS),
+        warps=2 if edges or x.dtype == torch.float64 or _spreads(axes) else 1,
+        work=Work("sample", FORWARD_BN, x.numel() * ax.STEPS * ay.STEPS),
     )  # fmt: skip
     return windows, sums
+
+
+def _spreads(axes: tuple[Axis, Axis]) -> bool:
+    """Whether bins' exponentials take registers: at other bandwidths than the natural ones they are not known at compile time."""
+    return any(axis.SEPARABLE and axis.RATE is None for axis in axes)
 
 
 class Folded(NamedTuple):
@@ -330,7 +353,8 @@ def backward_ordered(
     grads = [x.new_empty(x.shape if need else 0) for need in needs]
     joint, sums = information or (None, None)
     # twice as many warps where responses or weights take more registers, and fewer samples where all gradients there can be do
-    plain = shares is None and ax.SEPARABLE and ay.SEPARABLE and ax.STEPS * ay.STEPS == 1 and x.dtype == torch.float32
+    light = ax.SEPARABLE and ay.SEPARABLE and not _spreads(axes) and ax.STEPS * ay.STEPS == 1
+    plain = light and shares is None and x.dtype == torch.float32
     block = BACKWARD_BN // 2 if edges and needs[2] else BACKWARD_BN
     launch(
         _backward_kernel, batch * segments, grad, joint, sums, x, y, shares, order, *grads, samples, order.shape[1], segments,

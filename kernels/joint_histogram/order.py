@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..common.jit.axis import Axis
 from ..common.jit.boundaries import placeless, tile_of
-from ..common.jit.launch import Work, accumulator, launch
+from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part, load_samples
 
 STRETCH, SEGMENT = 1024, 2048
@@ -30,16 +30,16 @@ COUNTED, SCANNED, COLUMNS = 1024, 64, 32
 
 
 @triton.jit
-def _pair_of(x, y, X: tl.constexpr, Y: tl.constexpr):
-    return tile_of(x, X) * Y.SLOTS + tile_of(y, Y)
+def _pair_of(x, y, ax, ay, X: tl.constexpr, Y: tl.constexpr):
+    return tile_of(x, ax, X) * Y.SLOTS + tile_of(y, ay, Y)
 
 
-@triton.jit
+@kernel
 def _count_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     counts_ptr,  # (B, NS, PAIRS + 1) int32; the last counts samples without a place
-    N, NS, X: tl.constexpr, Y: tl.constexpr,
+    N, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr,
     PADDED: tl.constexpr,  # a power of two above PAIRS
     COUNTED: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
@@ -47,8 +47,8 @@ def _count_kernel(
     o_n = i_s * STRETCH + tl.arange(0, STRETCH)
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    pair = tl.where(o_n < N, _pair_of(x, y, X, Y), PADDED)
-    bad = tl.sum((placeless(x, X) | placeless(y, Y)).to(tl.int32))
+    pair = tl.where(o_n < N, _pair_of(x, y, ax, ay, X, Y), PADDED)
+    bad = tl.sum((placeless(x, ax, X) | placeless(y, ay, Y)).to(tl.int32))
     for first in range(0, PADDED, COUNTED):  # no more at a time than fit into registers
         o_p = first + tl.arange(0, COUNTED)
         counts = tl.histogram(pair - first, COUNTED, mask=(pair >= first) & (pair < first + COUNTED))
@@ -56,7 +56,7 @@ def _count_kernel(
         tl.store(counts_ptr + at, tl.where(o_p == pairs, bad, counts), mask=o_p <= pairs)
 
 
-@triton.jit
+@kernel
 def _scan_kernel(
     counts_ptr,  # (B, NS, PAIRS + 1) int32, replaced by how many come before
     totals_ptr,  # (B, PAIRS + 1) int32
@@ -75,7 +75,7 @@ def _scan_kernel(
     tl.store(totals_ptr + i_b * (PAIRS + 1) + o_p, before, mask=o_p <= PAIRS)
 
 
-@triton.jit
+@kernel
 def _offsets_kernel(
     totals_ptr,  # (B, PAIRS + 1) int32
     order_ptr,  # (B, 2 * PAIRS + 3 + N) int32
@@ -97,20 +97,20 @@ def _same_pair(pair_a, count_a, pair_b, count_b):
     return pair_b, tl.where(pair_a == pair_b, count_a, 0) + count_b
 
 
-@triton.jit
+@kernel
 def _order_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     counts_ptr,  # (B, NS, PAIRS + 1) int32: how many samples of a pair come before each stretch
     order_ptr,  # (B, 2 * PAIRS + 3 + N) int32
-    N, NS, X: tl.constexpr, Y: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
+    N, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     i_b, i_s = image_and_part(NS)
     o_n = i_s * STRETCH + tl.arange(0, STRETCH)
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
     # sorting pair and place in one number keeps equal pairs in the samples' order
-    key = tl.sort(tl.where(o_n < N, _pair_of(x, y, X, Y), pairs) * STRETCH + tl.arange(0, STRETCH))
+    key = tl.sort(tl.where(o_n < N, _pair_of(x, y, ax, ay, X, Y), pairs) * STRETCH + tl.arange(0, STRETCH))
     pair, o_n = key // STRETCH, i_s * STRETCH + key % STRETCH
     _, rank = tl.associative_scan((pair, tl.full([STRETCH], 1, tl.int32)), 0, _same_pair)
     before = tl.load(counts_ptr + (i_b * NS + i_s) * (pairs + 1) + pair, mask=o_n < N, other=0)

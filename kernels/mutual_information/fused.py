@@ -12,7 +12,7 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import Axis
 from ..common.jit.boundaries import extended_bin, extended_tile, folded_bins
-from ..common.jit.launch import Work, accumulator, launch
+from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part
 from ..joint_histogram import dense
 from ..joint_histogram import fused as joint_histogram
@@ -27,7 +27,7 @@ AT_ONCE = 16
 _DENSE = portable.Histograms(dense.forward, dense.backward, soft_histogram.forward, soft_histogram.backward)
 
 
-@triton.jit
+@kernel
 def _edges_kernel(
     edges_ptr,  # (B, NS, X.REACH + Y.REACH)
     order_ptr,  # (B, WIDTH) int32
@@ -76,7 +76,7 @@ def _add_up(partial_ptr, NP, o_k, K: tl.constexpr, AT_ONCE: tl.constexpr, ACC: t
     return total
 
 
-@triton.jit
+@kernel
 def _terms_kernel(
     rows_ptr,  # (B, NY, KX)
     columns_ptr,  # (B, NX, KY)

@@ -24,6 +24,7 @@ OPERATOR = Operator(
     result=_result,
     reference=reference,
     portable=portable,
+    sampled="",
 )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import make_axis
 from ..common.jit.boundaries import images, placeless, within_reach
-from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.programs import image_and_part
 from ..common.jit.responses import image_responses
 from .patches import Patches
@@ -23,22 +23,22 @@ MOST_BINS = 64
 
 
 @triton.jit
-def _responses(x, first, A: tl.constexpr, IMAGES: tl.constexpr, BK: tl.constexpr, NEEDS_SLOPE: tl.constexpr):
+def _responses(x, first, a, A: tl.constexpr, IMAGES: tl.constexpr, BK: tl.constexpr, NEEDS_SLOPE: tl.constexpr):
     """Responses of pixels x [BN] in BK bins from `first` on, [BK, BN], with NEEDS_SLOPE their derivatives instead; those of
     samples without a place are some numbers, as NaN would spread to other patches."""
-    x = within_reach(tl.where(placeless(x, A), 0.0, x), A)
+    x = within_reach(tl.where(placeless(x, a, A), 0.0, x), a, A)
     total = tl.zeros([BK, x.shape[0]], x.dtype)
     for i_m in tl.static_range(IMAGES):
-        _, result = image_responses(x, first, i_m, A, IMAGES, BK, NEEDS_SLOPE)
+        _, result = image_responses(x, first, i_m, a, A, IMAGES, BK, NEEDS_SLOPE)
         total += result
     return total
 
 
-@triton.jit
+@kernel
 def _forward_kernel(
     x_ptr,  # (B, C, H, W)
     counts_ptr,  # (B, NY, NX, C, A.K)
-    C, H, W, NY, NX, A: tl.constexpr, IMAGES: tl.constexpr, PATCH: tl.constexpr, STRIDE: tl.constexpr, BP: tl.constexpr,
+    C, H, W, NY, NX, a, A: tl.constexpr, IMAGES: tl.constexpr, PATCH: tl.constexpr, STRIDE: tl.constexpr, BP: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     across, parts = tl.cdiv(NX, BP), tl.cdiv(A.K, BK)
@@ -55,9 +55,9 @@ def _forward_kernel(
             x = tl.load(x_ptr + o_n, mask=o_n < W, other=0.0).to(ACC)
             within = o_n[None, :] - o_p[:, None] * STRIDE
             held = (within >= 0) & (within < PATCH)
-            response = tl.trans(_responses(x, first, A, IMAGES, BK, False))
+            response = tl.trans(_responses(x, first, a, A, IMAGES, BK, False))
             counts = tl.dot(held.to(ACC), response, acc=counts, input_precision=PRECISION, out_dtype=ACC)
-            bad |= tl.max((held & placeless(x, A)[None, :]).to(tl.int32), axis=1)
+            bad |= tl.max((held & placeless(x, a, A)[None, :]).to(tl.int32), axis=1)
         x_ptr += W
     counts = tl.where((bad != 0)[:, None], float("nan"), counts)
     o_k = first + tl.arange(0, BK)
@@ -65,12 +65,12 @@ def _forward_kernel(
     tl.store(counts_ptr + at, counts, mask=(o_p < NX)[:, None] & (o_k < A.K)[None, :])
 
 
-@triton.jit
+@kernel
 def _backward_kernel(
     grad_ptr,  # (B, NY, NX, C, A.K)
     x_ptr,  # (B, C, H, W)
     grad_x_ptr,  # (B, C, H, W)
-    C, H, W, NY, NX, A: tl.constexpr, IMAGES: tl.constexpr, PATCH: tl.constexpr, STRIDE: tl.constexpr, BP: tl.constexpr,
+    C, H, W, NY, NX, a, A: tl.constexpr, IMAGES: tl.constexpr, PATCH: tl.constexpr, STRIDE: tl.constexpr, BP: tl.constexpr,
     BN: tl.constexpr, BK: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     across = tl.cdiv(W, BN)
@@ -99,7 +99,7 @@ def _backward_kernel(
                 bad |= tl.max((held & (tl.max(spoilt.to(tl.int32), axis=1) > 0)[None, :]).to(tl.int32), axis=1)
                 given = tl.where(spoilt, 0.0, given)
                 upstream = tl.dot(held.to(ACC), given, acc=upstream, input_precision=PRECISION, out_dtype=ACC)
-        gradient += tl.sum(upstream * tl.trans(_responses(x, first, A, IMAGES, BK, True)), axis=1)
+        gradient += tl.sum(upstream * tl.trans(_responses(x, first, a, A, IMAGES, BK, True)), axis=1)
     tl.store(grad_x_ptr + (i_c * H + i_h) * W + o_n, tl.where(bad != 0, float("nan"), gradient), mask=o_n < W)
 
 

@@ -13,19 +13,19 @@ from ..common.jit import dense
 from ..common.jit.axis import make_axis
 from ..common.jit.boundaries import images
 from ..common.jit.dense import dense_responses, spans, too_wide
-from ..common.jit.launch import Work, accumulator, launch
+from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part, load_samples, load_shares
 from ..common.nonfinite import spread
 
 __all__ = ["backward", "forward", "too_wide"]
 
 
-@triton.jit
+@kernel
 def _dense_forward_kernel(
     x_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     sums_ptr,  # (B, NP, A.K)
-    N, NP, A: tl.constexpr, SPANS: tl.constexpr, IMAGES: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
+    N, NP, a, A: tl.constexpr, SPANS: tl.constexpr, IMAGES: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
     ACC: tl.constexpr,
 ):  # fmt: skip
     i_b, i_p = image_and_part(NP * SPANS)
@@ -35,20 +35,20 @@ def _dense_forward_kernel(
         o_n = start + tl.arange(0, BN)
         x = load_samples(x_ptr, i_b, o_n, N, ACC)
         share = load_shares(shares_ptr, i_b, o_n, N, WEIGHTED, ACC)
-        value, _ = dense_responses(x, first, A, IMAGES, False)
+        value, _ = dense_responses(x, first, a, A, IMAGES, False)
         sums += value * share[None, :]
     o_k = first + tl.arange(0, A.SPAN)
     tl.store(sums_ptr + (i_b * NP + i_p) * A.K + o_k, tl.sum(sums, 1), mask=o_k < A.K)
 
 
-@triton.jit
+@kernel
 def _dense_backward_kernel(
     grad_ptr,  # (B, A.K)
     x_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N, NN, A: tl.constexpr, SPANS: tl.constexpr, IMAGES: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
+    N, NN, a, A: tl.constexpr, SPANS: tl.constexpr, IMAGES: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr,
     NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     i_b, i_n = image_and_part(NN)
@@ -59,7 +59,7 @@ def _dense_backward_kernel(
     for i_s in range(SPANS):
         o_k = i_s * A.SPAN + tl.arange(0, A.SPAN)
         upstream = tl.load(grad_ptr + i_b * A.K + o_k, mask=o_k < A.K, other=0.0).to(ACC)[:, None]
-        value, slope = dense_responses(x, i_s * A.SPAN, A, IMAGES, NEEDS_X)
+        value, slope = dense_responses(x, i_s * A.SPAN, a, A, IMAGES, NEEDS_X)
         grad_x += tl.sum(slope * upstream, 0)
         grad_share += tl.sum(value * upstream, 0)
     if NEEDS_X:

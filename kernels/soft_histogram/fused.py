@@ -11,7 +11,8 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import SPAN, Axis, is_tiled, make_axis
 from ..common.jit.boundaries import distance, extended_bin, extended_tile, folded_bins, real_bin, tile_of
-from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, precision
+from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, load_samples, own_share, store_sum
 from ..common.jit.responses import reach_responses
 from . import dense
@@ -24,12 +25,12 @@ PROGRAMS = 4096
 MOST_TILES = 128
 
 
-@triton.jit
+@kernel
 def _forward_kernel(
     x_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
     sums_ptr,  # (B, NP, A.REACH * BT + 1): the last is 0, or NaN if a sample or share is
-    N, NP, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
+    N, NP, a, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_p = image_and_part(NP * A.STEPS)
@@ -39,9 +40,9 @@ def _forward_kernel(
     for start in range(i_p * BN, N, NP * BN):
         o_n = start + tl.arange(0, BN)
         x = load_samples(x_ptr, i_b, o_n, N, ACC)
-        tile = tile_of(x, A)
-        u, rest, _ = distance(x, tile, A)
-        value, _ = reach_responses(u, rest, first, A, False)
+        tile = tile_of(x, a, A)
+        u, rest, _ = distance(x, tile, a, A)
+        value, _ = reach_responses(u, rest, first, a, A, False)
         bad += u * 0  # NaN for NaN, else 0
         if WEIGHTED:
             share = load_samples(shares_ptr, i_b, o_n, N, ACC)
@@ -49,7 +50,7 @@ def _forward_kernel(
             value *= share[None, :]
         one_hot = (o_t[None, :] == tile[:, None]) & (o_n < N)[:, None]
         sums = tl.dot(value, one_hot.to(ACC), acc=sums, input_precision=PRECISION, out_dtype=ACC)
-    sums = (sums * A.FACTOR + sums * A.FACTOR_LOW) * own_share(N, WEIGHTED, ACC)
+    sums = (sums * number(a.FACTOR) + sums * number(a.FACTOR_LOW)) * own_share(N, WEIGHTED, ACC)
     sums_ptr += (i_b * NP + i_p) * (A.REACH * BT + 1)
     tl.store(sums_ptr + (first + tl.arange(0, A.SPAN))[:, None] * BT + o_t[None, :], sums)
     if first == 0:
@@ -80,7 +81,7 @@ def folded(
     return total
 
 
-@triton.jit
+@kernel
 def _fold_kernel(
     sums_ptr,  # (B, NP, A.REACH * BT + 1)
     histogram_ptr,  # (B, A.K)
@@ -113,7 +114,7 @@ def _centered(grad_ptr, k, A: tl.constexpr, BT: tl.constexpr, SLOPES_ONLY: tl.co
     return gradient + rest
 
 
-@triton.jit
+@kernel
 def _backward_kernel(
     grad_ptr,  # (B, A.K), or (B, 2, A.K) if IN_TWO: rounded, and what rounding left
     scale_ptr,  # (B,) if IN_TWO: what an image's gradient is to be multiplied by
@@ -121,7 +122,7 @@ def _backward_kernel(
     shares_ptr,  # (B, N) if WEIGHTED
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N, NP, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
+    N, NP, a, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, IN_TWO: tl.constexpr, WEIGHTED: tl.constexpr,
     NEEDS_X: tl.constexpr, NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_p = image_and_part(NP)
@@ -133,20 +134,20 @@ def _backward_kernel(
             upstream = _centered(grad_ptr + i_b * 2 * A.K, k, A, BT, not NEEDS_SHARES) * tl.load(scale_ptr + i_b).to(ACC)
         else:
             upstream = tl.load(grad_ptr + i_b * A.K + k, mask=k >= 0, other=0.0).to(ACC)
-        upstream *= A.FACTOR
+        upstream *= number(a.FACTOR)
         for start in range(i_p * BN, N, NP * BN):
             o_n = start + tl.arange(0, BN)
             x = load_samples(x_ptr, i_b, o_n, N, ACC)
-            tile = tile_of(x, A)
-            u, rest, sign = distance(x, tile, A)
-            value, slope = reach_responses(u, rest, first, A, NEEDS_X)
+            tile = tile_of(x, a, A)
+            u, rest, sign = distance(x, tile, a, A)
+            value, slope = reach_responses(u, rest, first, a, A, NEEDS_X)
             one_hot = (o_t[:, None] == tile[None, :]).to(ACC)
             column = tl.dot(upstream, one_hot, input_precision=PRECISION, out_dtype=ACC)
             if NEEDS_X:
                 share = own_share(N, WEIGHTED, ACC)
                 if WEIGHTED:
                     share = load_samples(shares_ptr, i_b, o_n, N, ACC)
-                gradient = tl.sum(column * slope, axis=0) * (share * sign * (A.SLOPE_FACTOR / A.FACTOR))
+                gradient = tl.sum(column * slope, axis=0) * (share * sign * number(a.SLOPE))
                 store_sum(grad_x_ptr + i_b * N + o_n, gradient, o_n < N, first)
             if NEEDS_SHARES:
                 store_sum(grad_shares_ptr + i_b * N + o_n, tl.sum(column * value, axis=0), o_n < N, first)

@@ -6,8 +6,9 @@ exp2(rate_w (x - position_w)^2). A program takes a part of an image's samples an
 unit.
 """
 
+import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -15,7 +16,8 @@ import triton.language as tl
 from torch import Tensor
 
 from ..common.jit.axis import upper_part
-from ..common.jit.launch import Work, accumulator, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, precision
+from ..common.jit.numbers import as_given, number, packed
 from ..common.jit.programs import image_and_part, load_samples
 from .estimator import SINGLE, Estimator, Moments, solve
 from .portable import kept, without_outside
@@ -30,51 +32,63 @@ PROGRAMS = 2048
 SHORTEST, LONGEST = 512, 2048
 
 
+class Numbers(NamedTuple):
+    """What kernels are given of the centres when they run, see common/jit/numbers.py."""
+
+    #: positions are FIRST + FIRST_LOW + n * (HALF + HALF_LOW), n half steps from the lowest centre
+    FIRST: Any
+    FIRST_LOW: Any
+    HALF: Any
+    HALF_LOW: Any
+    #: a kernel is exp2(RATE * distance^2)
+    RATE: Any
+    #: samples outside are taken to lie here
+    LOWEST: Any
+    HIGHEST: Any
+
+
 class Centers(NamedTuple):
-    """Centres and features, a compile-time argument of the kernels."""
+    """Centres and features, compile-time constants of the kernels, and numbers."""
 
     M: int
     #: features and centres, padded to powers of two
     WIDTH: int
     PADDED: int
-    #: positions are FIRST + FIRST_LOW + n * (HALF + HALF_LOW), n half steps from the lowest centre
-    FIRST: float
-    FIRST_LOW: float
-    HALF: float
-    HALF_LOW: float
     #: whether no position needs its second part
     EXACT: bool
-    #: a kernel is exp2(RATE * distance^2)
-    RATE: float
-    #: samples outside are taken to lie here
-    LOWEST: float
-    HIGHEST: float
+    #: None in a kernel, which has them as an argument of its own
+    NUMBERS: Numbers | None
 
 
-def make_centers(estimator: Estimator) -> Centers:
+@functools.lru_cache(maxsize=1024)
+def make_centers(estimator: Estimator, dtype: torch.dtype) -> Centers:
+    """The centres of kernels that compute in this dtype."""
     m, first, half = estimator.centers, estimator.first, estimator.step / 2
-    return Centers(
-        M=m,
-        WIDTH=max(32, triton.next_power_of_2(3 * m)),
-        PADDED=max(16, triton.next_power_of_2(m)),
-        FIRST=upper_part(first),
-        FIRST_LOW=first - upper_part(first),
-        HALF=upper_part(half),
-        HALF_LOW=half - upper_part(half),
-        EXACT=all(upper_part(first + n * half) == first + n * half for n in range(2 * m - 1)),
+    high_first, high_half = (as_given(upper_part(value), dtype) for value in (first, half))
+    numbers = Numbers(
+        FIRST=high_first,
+        FIRST_LOW=first - high_first,
+        HALF=high_half,
+        HALF_LOW=half - high_half,
         RATE=estimator.rate * math.log2(math.e),
         LOWEST=estimator.bounds[0],
         HIGHEST=estimator.bounds[1],
     )
+    return Centers(
+        M=m,
+        WIDTH=max(32, triton.next_power_of_2(3 * m)),
+        PADDED=max(16, triton.next_power_of_2(m)),
+        EXACT=all(upper_part(first + n * half) == first + n * half for n in range(2 * m - 1)),
+        NUMBERS=Numbers(*packed(numbers, dtype)),
+    )
 
 
 @triton.jit
-def _load(x_ptr, i_b, o_n, N, G: tl.constexpr, ACC: tl.constexpr):
+def _load(x_ptr, i_b, o_n, N, g, ACC: tl.constexpr):
     """Samples, those outside brought to where the estimator has them; NaN stays."""
     x = load_samples(x_ptr, i_b, o_n, N, ACC)
-    # filled in ACC, as bare numbers would be rounded to float32
-    x = tl.maximum(x, tl.full(x.shape, G.LOWEST, ACC), tl.PropagateNan.ALL)
-    return tl.minimum(x, tl.full(x.shape, G.HIGHEST, ACC), tl.PropagateNan.ALL)
+    x = tl.maximum(x, number(g.LOWEST), tl.PropagateNan.ALL)
+    return tl.minimum(x, number(g.HIGHEST), tl.PropagateNan.ALL)
 
 
 @triton.jit
@@ -87,39 +101,39 @@ def _subtract(x, high, low, G: tl.constexpr):
 
 
 @triton.jit
-def _position(n, G: tl.constexpr):
+def _position(n, g):
     """A place n half steps from the lowest centre, in two parts: n HALF is exact, the rounding of the sum goes to the second."""
-    offset = n * G.HALF
-    high = offset + G.FIRST
+    offset, first = n * number(g.HALF), number(g.FIRST)
+    high = offset + first
     shifted = high - offset
-    rounding = (offset - (high - shifted)) + (G.FIRST - shifted)
-    return high, rounding + (n * G.HALF_LOW + G.FIRST_LOW)
+    rounding = (offset - (high - shifted)) + (first - shifted)
+    return high, rounding + (n * number(g.HALF_LOW) + number(g.FIRST_LOW))
 
 
 @triton.jit
-def _features(w, G: tl.constexpr, ACC: tl.constexpr):
+def _features(w, g, G: tl.constexpr, ACC: tl.constexpr):
     """Position in two parts and rate of features w: q, then K, then 1."""
     products: tl.constexpr = 2 * G.M - 1
     n = tl.where(w < products, w, 2 * (w - products))
     times = tl.where(w < products, 2, tl.where(w < products + G.M, 1, 0))
-    high, low = _position(tl.where(times > 0, n, 0).to(ACC), G)
-    return high, low, times.to(ACC) * G.RATE
+    high, low = _position(tl.where(times > 0, n, 0).to(ACC), g)
+    return high, low, times.to(ACC) * number(g.RATE)
 
 
-@triton.jit
+@kernel
 def _moments_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
     sums_ptr,  # (B, NP, WIDTH, WIDTH)
-    N, NP, G: tl.constexpr, PART: tl.constexpr, BN: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+    N, NP, PART, g, G: tl.constexpr, BN: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_p = image_and_part(NP)
     o_w = tl.arange(0, G.WIDTH)
-    high, low, rate = _features(o_w, G, ACC)
+    high, low, rate = _features(o_w, g, G, ACC)
     sums = tl.zeros([G.WIDTH, G.WIDTH], ACC)
     for start in range(i_p * PART, tl.minimum(i_p * PART + PART, N), BN):
         o_n = start + tl.arange(0, BN)
-        x, y = _load(x_ptr, i_b, o_n, N, G, ACC), _load(y_ptr, i_b, o_n, N, G, ACC)
+        x, y = _load(x_ptr, i_b, o_n, N, g, ACC), _load(y_ptr, i_b, o_n, N, g, ACC)
         to_x = _subtract(x[None, :], high[:, None], low[:, None], G)
         to_y = _subtract(y[:, None], high[None, :], low[None, :], G)
         of_x = tl.where((o_n < N)[None, :], tl.exp2(rate[:, None] * (to_x * to_x)), 0.0)
@@ -137,30 +151,31 @@ def _matrix(slopes_ptr, i_b, i_m, G: tl.constexpr, TRANSPOSED: tl.constexpr):
     return tl.load(slopes_ptr + at, mask=(o_r < G.M) & (o_c < G.M), other=0.0)
 
 
-@triton.jit
+@kernel
 def _backward_kernel(
     scale_ptr,  # (B,)
     own_ptr,  # (B, N): the samples whose gradient is wanted
     other_ptr,  # (B, N): those they are paired with
     slopes_ptr,  # (B, 4 M + 2, M)
     grad_ptr,  # (B, N)
-    N, NP, G: tl.constexpr,
+    N, NP, PART, g, G: tl.constexpr,
     SIDE: tl.constexpr,  # 0: `own` is x, 1: it is y
-    PART: tl.constexpr, BN: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
+    BN: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_p = image_and_part(NP)
     o_a = tl.arange(0, G.PADDED)
-    high, low = _position((2 * tl.minimum(o_a, G.M - 1)).to(ACC), G)
+    high, low = _position((2 * tl.minimum(o_a, G.M - 1)).to(ACC), g)
     # samples are rows here: u L of the formula is the product of L with the transpose of u
     u, v = _matrix(slopes_ptr, i_b, 0, G, SIDE == 0), _matrix(slopes_ptr, i_b, 1, G, SIDE == 0)
     within = _matrix(slopes_ptr, i_b, 2 + SIDE, G, False)
     vector = (i_b * (4 * G.M + 2) + 4 * G.M + SIDE) * G.M + o_a
+    rate = number(g.RATE)
     at, scale = tl.load(slopes_ptr + vector, mask=o_a < G.M, other=0.0), tl.load(scale_ptr + i_b)
     for start in range(i_p * PART, tl.minimum(i_p * PART + PART, N), BN):
         o_n = start + tl.arange(0, BN)
-        to_own = _subtract(_load(own_ptr, i_b, o_n, N, G, ACC)[:, None], high[None, :], low[None, :], G)
-        to_other = _subtract(_load(other_ptr, i_b, o_n, N, G, ACC)[:, None], high[None, :], low[None, :], G)
-        own, other = tl.exp2(G.RATE * (to_own * to_own)), tl.exp2(G.RATE * (to_other * to_other))
+        to_own = _subtract(_load(own_ptr, i_b, o_n, N, g, ACC)[:, None], high[None, :], low[None, :], G)
+        to_other = _subtract(_load(other_ptr, i_b, o_n, N, g, ACC)[:, None], high[None, :], low[None, :], G)
+        own, other = tl.exp2(rate * (to_own * to_own)), tl.exp2(rate * (to_other * to_other))
         along_u = tl.dot(other, u, input_precision=PRECISION, out_dtype=ACC)
         along_v = tl.dot(other, v, input_precision=PRECISION, out_dtype=ACC)
         inner = at[None, :] - tl.dot(own, within, input_precision=PRECISION, out_dtype=ACC)
@@ -184,7 +199,7 @@ def _schedule(estimator: Estimator, dtype: torch.dtype) -> _Schedule:
     """Block sizes and warps with the fewest instructions per sample that compile without spills (`python -m bench compile`)."""
     if dtype == torch.float64 or estimator.log_condition > math.log(SINGLE):
         return _Schedule(torch.float64, 16, 4, 16, 4)
-    if make_centers(estimator).WIDTH == 32:
+    if make_centers(estimator, torch.float32).WIDTH == 32:
         return _Schedule(torch.float32, 32, 1, 64, 4)
     return _Schedule(torch.float32, 16, 4, 64, 4)
 
@@ -201,11 +216,11 @@ def unserved(x: Tensor, y: Tensor, estimator: Estimator) -> str | None:
 
 def forward(x: Tensor, y: Tensor, estimator: Estimator) -> tuple[Tensor, Tensor]:
     """(B, N), (B, N) not empty -> (B,) and what is kept."""
-    (batch, samples), centers, plan, part = x.shape, make_centers(estimator), _schedule(estimator, x.dtype), _part(x)
-    parts = triton.cdiv(samples, part)
+    (batch, samples), plan, part = x.shape, _schedule(estimator, x.dtype), _part(x)
+    centers, parts = make_centers(estimator, plan.dtype), triton.cdiv(samples, part)
     sums = x.new_empty(batch, parts, centers.WIDTH, centers.WIDTH, dtype=plan.dtype)
     launch(
-        _moments_kernel, batch * parts, x, y, sums, samples, parts, G=centers, PART=part, BN=plan.block,
+        _moments_kernel, batch * parts, x, y, sums, samples, parts, part, G=centers, BN=plan.block,
         ACC=accumulator(plan.dtype), PRECISION=precision(sums), warps=plan.warps, work=Work("sample", plan.block, x.numel()),
     )  # fmt: skip
     value, slopes = solve(_named(sums.sum(1, dtype=torch.float64) / samples, estimator), estimator)
@@ -232,14 +247,15 @@ def backward(grad: Tensor, x: Tensor, y: Tensor, packed: Tensor, estimator: Esti
     """Gradients with respect to x and y, empty where not needed."""
     (batch, samples), plan, part = x.shape, _schedule(estimator, x.dtype), _part(x)
     parts = triton.cdiv(samples, part)
+    centers = make_centers(estimator, plan.dtype)
     scale = (grad.double() * (4 * estimator.rate / samples)).to(plan.dtype)
     slopes = packed.to(plan.dtype)
     grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
     for side, (own, other, gradient) in enumerate(((x, y, grads[0]), (y, x, grads[1]))):
         if needs[side]:
             launch(
-                _backward_kernel, batch * parts, scale, own, other, slopes, gradient, samples, parts, G=make_centers(estimator),
-                SIDE=side, PART=part, BN=plan.block_backward, ACC=accumulator(plan.dtype), PRECISION=precision(slopes),
+                _backward_kernel, batch * parts, scale, own, other, slopes, gradient, samples, parts, part, G=centers,
+                SIDE=side, BN=plan.block_backward, ACC=accumulator(plan.dtype), PRECISION=precision(slopes),
                 warps=plan.warps_backward, work=Work("sample", plan.block_backward, x.numel()),
             )  # fmt: skip
     return without_outside(grads, (x, y), estimator)

@@ -223,7 +223,11 @@ def test_a_real_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setattr(run, "unavailable", lambda name, device: None if name in ("torch", "naive") else "left out")
     monkeypatch.setattr(run.machine, "rates", lambda device: {"bandwidth": 1e10, "float32": 1e11})
+    saved, save = [], results.save
+    monkeypatch.setattr(results, "save", lambda found, folder: saved.append(found) or save(found, folder))
     assert command.main(["run", "--suite", "quick", "--device", "cpu", "--threads", "1", "--out", str(tmp_path)]) == 0
+    # after every case, in case it is the last
+    assert [bool(found.get("interrupted")) for found in saved] == [True, True, True, False]
     found = results.load(tmp_path)
     assert [set(case["rows"]) for case in found["cases"]] == [{"torch", "naive"}] * 3
     for case in found["cases"]:

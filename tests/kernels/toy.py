@@ -20,12 +20,12 @@ def biweight_derivative(u, width):
     return -4 * u / width**2 * torch.relu(1 - (u / width).square())
 
 
-def kernel_biweight(u, W, CONSTANT):
+def kernel_biweight(u, W, PER_W, CONSTANT):
     rest = tl.maximum(1 - u * u * CONSTANT, 0)  # noqa: F821, as kernels have it
     return rest * rest
 
 
-def kernel_biweight_derivative(u, W, CONSTANT):
+def kernel_biweight_derivative(u, W, PER_W, CONSTANT):
     return -4 * CONSTANT * u * tl.maximum(1 - u * u * CONSTANT, 0)  # noqa: F821
 
 

@@ -16,6 +16,7 @@ import triton.language as tl
 
 from ..bins import Bins
 from ..windows import WINDOWS, is_separable
+from .numbers import as_given, number, packed
 from .special import scaled_erfc
 
 TILE = 16
@@ -25,44 +26,67 @@ SPAN = 32
 LARGEST_REACH = 96
 
 
+class Numbers(NamedTuple):
+    """What of an axis kernels are given when they run, so that other ranges need no others; see numbers.py."""
+
+    #: t = (x - ORIGIN) * (SCALE + SCALE_LOW) + OFFSET + OFFSET_LOW; ORIGIN is meant only if the axis is FAR
+    ORIGIN: Any
+    SCALE: Any
+    SCALE_LOW: Any
+    OFFSET: Any
+    OFFSET_LOW: Any
+    #: samples beyond are brought here, where they respond in no bin; on a circle, they have no place
+    LOWEST: Any
+    HIGHEST: Any
+    #: of the window: the bandwidth W, 1 / W, and its own constant
+    WIDTH: Any
+    PER_WIDTH: Any
+    CONSTANT: Any
+    #: the separable form's, see responses.py
+    RATE: Any
+    RATE_LOW: Any
+    TWICE_COSH: Any
+    #: what responses have yet to be multiplied by, and their derivatives beside
+    FACTOR: Any
+    FACTOR_LOW: Any
+    SLOPE: Any
+
+
 class Axis(NamedTuple):
-    """One histogram axis, a compile-time argument of the kernels."""
+    """One histogram axis: compile-time constants of the kernels, of which a number of bins, a window and a boundary have few sets,
+    and numbers."""
 
     K: int
     TILE: int
     REACH: int
+    #: no response reaches farther; whole margins, or whole laps of a circle, so that few bandwidths differ in it
     RADIUS: int
     #: tiles within the range, and in all
     TILES: int
     SLOTS: int
-    #: t = (x - ORIGIN) * (SCALE + SCALE_LOW) + OFFSET + OFFSET_LOW; ORIGIN is 0 unless the range is far from it
-    ORIGIN: float
-    SCALE: float
-    SCALE_LOW: float
-    OFFSET: float
-    OFFSET_LOW: float
+    #: whether the range is far from 0
+    FAR: bool
     BOUNDARY: str
-    #: samples on a circle are nearer to 0 than this
-    FARTHEST: float
-    #: the window's response and derivative, (u, BANDWIDTH, CONSTANT) -> value
+    #: the window's response and derivative, (u, W, 1 / W, CONSTANT) -> value
     RESPONSE: Any
     DERIVATIVE: Any
-    BANDWIDTH: float
-    CONSTANT: float
     #: whether a sample's responses in all bins sum to the same wherever it lies
     EVEN_SUM: bool
     #: bins that a program handles at a time, and in how many steps it covers the reach
     SPAN: int
     STEPS: int
-    #: the separable form's constants, see responses.py
+    #: whether responses are computed in their separable form
     SEPARABLE: bool
-    RATE: float
-    RATE_LOW: float
-    TWICE_COSH: float
-    #: what responses and their derivatives have yet to be multiplied by
-    FACTOR: float
-    FACTOR_LOW: float
-    SLOPE_FACTOR: float
+    #: of the numbers, those that the bandwidth gives, at the window's natural one, where knowing them saves a thread a register for
+    #: each bin; None at others
+    WIDTH: float | None
+    PER_WIDTH: float | None
+    CONSTANT: float | None
+    RATE: float | None
+    RATE_LOW: float | None
+    TWICE_COSH: float | None
+    #: None in a kernel, which has them as an argument of its own
+    NUMBERS: Numbers | None
 
     @property
     def cache_key(self) -> str:
@@ -90,21 +114,18 @@ def is_tiled(bins: Bins, dtype: torch.dtype) -> bool:
     return reach(bins, dtype) <= min(LARGEST_REACH, bins.count // 2) and not mirrored_far
 
 
-@functools.cache  # launches would otherwise make it anew each time
+@functools.lru_cache(maxsize=1024)  # launches would otherwise make it anew each time
 def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     """The axis of these bins for samples of float32 or float64."""
-    window, width, wide, radius = WINDOWS[bins.window], bins.effective_bandwidth, reach(bins, dtype), bins.radius(dtype)
+    window, width = WINDOWS[bins.window], bins.effective_bandwidth
+    tiled, tiles = is_tiled(bins, dtype), triton.cdiv(bins.count, TILE)
+    wide = reach(bins, dtype) if tiled else SPAN
+    radius = _radius(bins, dtype, (wide - TILE) // 2 if tiled else None)
     # in responses.py: a sample farthest from the centre of its tile, and the farthest bin
-    separable = is_separable(window, width, TILE / 2 + radius + 1 + (wide - 1) / 2, dtype)
-    factor = 2 * math.sinh(0.5 / width) if separable else 1.0
-    rounded = torch.tensor(factor, dtype=dtype, device="cpu").item()
-    tiles = triton.cdiv(bins.count, TILE)
+    separable = tiled and is_separable(window, width, TILE / 2 + radius + 1 + (wide - 1) / 2, dtype)
+    given = _of_bandwidth(bins, dtype, separable)
     # far from zero, samples have few digits for where they lie in the range, and all of them count
     far = min(abs(bins.low), abs(bins.high)) > bins.high - bins.low
-    origin = torch.tensor(bins.low if far else 0.0, dtype=dtype, device="cpu").item()
-    scale, offset, rate = bins.scale, (origin - bins.low) * bins.scale, math.log2(math.e) / width
-    coarse_rate = upper_part(rate) if dtype == torch.float32 else rate
-    coarse_offset = round(offset * 256) / 256  # a tile's centre can be subtracted from it without rounding
     return Axis(
         K=int(bins.count),
         TILE=TILE,
@@ -112,28 +133,66 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         RADIUS=radius,
         TILES=tiles,
         SLOTS=tiles + (2 if bins.boundary == "reflect" else 0),
-        ORIGIN=origin,
-        SCALE=upper_part(scale),
-        SCALE_LOW=scale - upper_part(scale),
-        OFFSET=coarse_offset,
-        OFFSET_LOW=offset - coarse_offset,
+        FAR=far,
         BOUNDARY=bins.boundary,
-        FARTHEST=bins.farthest(dtype),
         RESPONSE=_compiled(window.kernel_response),
         DERIVATIVE=_compiled(window.kernel_derivative),
-        BANDWIDTH=width,
-        CONSTANT=window.constant(width),
         EVEN_SUM=window.even_sum(width),
         SPAN=SPAN,
         STEPS=wide // SPAN,
         SEPARABLE=separable,
-        RATE=coarse_rate,
-        RATE_LOW=rate - coarse_rate,
-        TWICE_COSH=2 * math.cosh(0.5 / width) if separable else 0.0,
-        FACTOR=rounded,
-        FACTOR_LOW=factor - rounded,
-        SLOPE_FACTOR=-scale * factor / width if separable else scale,
+        **given if width == window.natural_bandwidth else dict.fromkeys(given),
+        NUMBERS=_numbers(bins, dtype, far, separable),
     )
+
+
+def _of_bandwidth(bins: Bins, dtype: torch.dtype, separable: bool) -> dict[str, float]:
+    """The numbers that the window and the bandwidth give."""
+    width = bins.effective_bandwidth
+    rate = math.log2(math.e) / width if separable else 0.0
+    coarse = as_given(upper_part(rate) if dtype == torch.float32 else rate, dtype)
+    return {
+        "WIDTH": width,
+        "PER_WIDTH": 1 / width,
+        "CONSTANT": WINDOWS[bins.window].constant(width),
+        "RATE": coarse,
+        "RATE_LOW": rate - coarse,
+        "TWICE_COSH": 2 * math.cosh(0.5 / width) if separable else 0.0,
+    }
+
+
+def _radius(bins: Bins, dtype: torch.dtype, margin: int | None) -> int:
+    """Bins beyond which nothing responds: the margin of a tile, where there are tiles, or whole laps of the bins."""
+    if margin is None:
+        return triton.cdiv(bins.radius(dtype), bins.count) * bins.count if bins.boundary == "circular" else bins.count
+    return min(margin, TILE) if bins.boundary == "reflect" else margin  # beyond, the two more tiles do not reach
+
+
+def _numbers(bins: Bins, dtype: torch.dtype, far: bool, separable: bool) -> Numbers:
+    """The axis' numbers as kernels are given them, each rounded as its type is, and what rounding left in the one after it."""
+    width, given = bins.effective_bandwidth, functools.partial(as_given, dtype=dtype)
+    factor = 2 * math.sinh(0.5 / width) if separable else 1.0
+    origin = given(bins.low if far else 0.0)
+    scale, offset = bins.scale, (origin - bins.low) * bins.scale
+    coarse_scale = given(upper_part(scale))
+    coarse_offset = given(round(offset * 256) / 256)  # a tile's centre can be subtracted from it without rounding
+    # farther out, samples that are not on a circle respond in no bin
+    farthest, beyond = bins.farthest(dtype), (bins.count + bins.radius(dtype) + 1) / scale
+    outside = (-farthest, farthest) if bins.boundary == "circular" else (bins.low - 2 * beyond, bins.low + 3 * beyond)
+    values = Numbers(
+        ORIGIN=origin,
+        SCALE=coarse_scale,
+        SCALE_LOW=scale - coarse_scale,
+        OFFSET=coarse_offset,
+        OFFSET_LOW=offset - coarse_offset,
+        LOWEST=outside[0],
+        HIGHEST=outside[1],
+        **_of_bandwidth(bins, dtype, separable),
+        FACTOR=given(factor),
+        FACTOR_LOW=factor - given(factor),
+        SLOPE=-scale * factor / width / given(factor) if separable else scale,
+    )
+    return Numbers(*packed(values, dtype))
 
 
 def upper_part(value: float) -> float:
@@ -151,20 +210,22 @@ def upper_half(x):
 
 
 @triton.jit
-def coordinate(x, base, A: tl.constexpr):
+def coordinate(x, base, a, A: tl.constexpr):
     """t - base in bins, rounded and what rounding left of it: products of 12-bit numbers are exact, and sums keep their errors."""
-    if A.ORIGIN != 0:  # exact near the range, and beyond it what rounding takes is kept
-        from_origin = x - A.ORIGIN
+    if A.FAR:  # exact near the range, and beyond it what rounding takes is kept
+        origin = number(a.ORIGIN)
+        from_origin = x - origin
         subtracted = from_origin - x
-        rest = (x - (from_origin - subtracted)) + (-A.ORIGIN - subtracted)
+        rest = (x - (from_origin - subtracted)) + (-origin - subtracted)
         x = from_origin
     upper = upper_half(x)
-    product, shift = upper * A.SCALE, A.OFFSET - base
+    scale = number(a.SCALE)
+    product, shift = upper * scale, number(a.OFFSET) - base
     total = product + shift
     added = total - product
-    low = (x - upper) * A.SCALE + (x * A.SCALE_LOW + A.OFFSET_LOW)
+    low = (x - upper) * scale + (x * number(a.SCALE_LOW) + number(a.OFFSET_LOW))
     low += (product - (total - added)) + (shift - added)
-    if A.ORIGIN != 0:
-        low += rest * A.SCALE
+    if A.FAR:
+        low += rest * scale
     t = total + low
     return t, (total - t) + low

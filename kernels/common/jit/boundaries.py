@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 
 from .axis import Axis, coordinate
+from .numbers import number
 
 
 def folded_bins(axis: Axis) -> int:
@@ -29,30 +30,28 @@ def images(axis: Axis) -> int:
 
 
 @triton.jit
-def placeless(x, A: tl.constexpr):
+def placeless(x, a, A: tl.constexpr):
     """Which samples have no place on the axis: NaN, and very large ones on a circle."""
-    x = within_reach(x, A)
+    x = within_reach(x, a, A)
     return x != x
 
 
 @triton.jit
-def within_reach(x, A: tl.constexpr):
+def within_reach(x, a, A: tl.constexpr):
     """Samples beyond the reach of any bin, infinite ones among them, brought to where they still respond in none; NaN stays, and on
     a circle what has no place there becomes NaN."""
     if A.BOUNDARY == "circular":
-        x = tl.where(tl.abs(x) < A.FARTHEST, x, float("nan"))
+        x = tl.where(tl.abs(x) < number(a.HIGHEST), x, float("nan"))
     else:
-        scale: tl.constexpr = A.SCALE + A.SCALE_LOW
-        lowest: tl.constexpr = (-2 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale + A.ORIGIN
-        highest: tl.constexpr = (3 * (A.K + A.RADIUS + 1) - A.OFFSET) / scale + A.ORIGIN
+        lowest, highest = number(a.LOWEST), number(a.HIGHEST)
         x = tl.where(x < lowest, lowest, tl.where(x > highest, highest, x))
     return x
 
 
 @triton.jit
-def tile_of(x, A: tl.constexpr):
+def tile_of(x, a, A: tl.constexpr):
     """The tile (int32) that samples x belong to; that of NaN is the one at coordinate 0."""
-    t, _ = coordinate(within_reach(x, A), 0.0, A)
+    t, _ = coordinate(within_reach(x, a, A), 0.0, a, A)
     t = tl.where(t == t, t, 0.0)
     place = t
     if A.BOUNDARY == "circular":
@@ -66,13 +65,13 @@ def tile_of(x, A: tl.constexpr):
 
 
 @triton.jit
-def distance(x, tile, A: tl.constexpr):
+def distance(x, tile, a, A: tl.constexpr):
     """Distance of samples x from their tile's centre in bins, rounded and what rounding left of it, and d/dt of it, 1 or -1.
 
     That of NaN is NaN.
     """
-    x = within_reach(x, A)
-    t, _ = coordinate(x, 0.0, A)
+    x = within_reach(x, a, A)
+    t, _ = coordinate(x, 0.0, a, A)
     center = (tile * A.TILE + A.TILE // 2).to(x.dtype)
     sign = tl.full(x.shape, 1.0, x.dtype)
     base = center + 0 * sign  # `tile` may be a single one for all samples: adding zeros gives it their shape
@@ -82,7 +81,7 @@ def distance(x, tile, A: tl.constexpr):
         sign = tl.where((t < 0) | (t > A.K), -1.0, sign)
         center = tl.where(tile == A.TILES, A.K - A.TILE / 2, tl.where(tile == A.TILES + 1, A.TILE / 2, center))
         base = sign * center + tl.where(t > A.K, 2.0 * A.K, 0.0)
-    u, rest = coordinate(x, base, A)
+    u, rest = coordinate(x, base, a, A)
     u, rest = sign * u, sign * rest
     if A.BOUNDARY != "circular":  # farther out the response has vanished, and its exponentials must not overflow
         bound: tl.constexpr = A.TILE / 2 + A.RADIUS + 1

@@ -21,13 +21,13 @@ MOST_IMAGES = 65
 
 
 @triton.jit
-def dense_responses(x, first, A: tl.constexpr, IMAGES: tl.constexpr, NEEDS_SLOPE: tl.constexpr):
+def dense_responses(x, first, a, A: tl.constexpr, IMAGES: tl.constexpr, NEEDS_SLOPE: tl.constexpr):
     """Responses of samples x [BN] in SPAN bins from `first` on, [SPAN, BN], and with NEEDS_SLOPE their derivatives to x."""
-    x = within_reach(x, A)
+    x = within_reach(x, a, A)
     value = tl.zeros([A.SPAN, x.shape[0]], x.dtype)
     slope = value
     for i_m in range(IMAGES):
-        value_here, slope_here = image_responses(x, first, i_m, A, IMAGES, A.SPAN, NEEDS_SLOPE)
+        value_here, slope_here = image_responses(x, first, i_m, a, A, IMAGES, A.SPAN, NEEDS_SLOPE)
         value += value_here
         if NEEDS_SLOPE:
             slope += slope_here

@@ -7,7 +7,8 @@ then be on torch's `meta` device, which has shapes and no values.
 
 import contextlib
 import functools
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ class Launch:
     programs: int
     #: the kernel's leading arguments: tensors, None, whole numbers
     arguments: tuple[Any, ...]
+    #: named tuples of numbers (see numbers.py), by argument
+    numbers: dict[str, Any]
     #: its compile-time constants, by name
     constants: dict[str, Any]
     warps: int
@@ -46,8 +49,13 @@ class Launch:
         """The constants as Triton's compiler wants them."""
         return {name: _frozen(value) if isinstance(value, tuple) else value for name, value in self.constants.items()}
 
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Everything but the leading arguments."""
+        return {**self.numbers, **self.frozen, "num_warps": self.warps}
+
     def run(self) -> None:
-        self.kernel[(self.programs,)](*self.arguments, **self.frozen, num_warps=self.warps)
+        self.kernel[(self.programs,)](*self.arguments, **self.keywords)
 
 
 class _Recording(NamedTuple):
@@ -56,6 +64,14 @@ class _Recording(NamedTuple):
 
 
 _recording: _Recording | None = None
+#: pointers to what may begin anywhere: tensors that callers give, and rows of others
+_ANYWHERE = {
+    *("x_ptr", "y_ptr", "shares_ptr", "target_ptr", "scale_ptr", "own_ptr", "other_ptr"),
+    *("minimum_ptr", "inverse_ptr", "others_ptr", "moment_ptr", "log_sum_ptr", "won_ptr", "away_ptr", "away_moment_ptr"),
+    *("of_p_ptr", "of_q_ptr", "at_nearest_ptr"),
+}
+#: constants that have numbers, and the arguments by which kernels have these
+_NUMBERS = {"A": "a", "X": "ax", "Y": "ay", "G": "g"}
 
 
 @contextlib.contextmanager
@@ -70,13 +86,33 @@ def recorded(nvidia: bool = True) -> Iterator[list[Launch]]:
         _recording, Operator.rehearsing = None, False
 
 
+def kernel(function: Callable[..., None]) -> Any:
+    """A kernel, one for all sizes and views: Triton would compile it anew for numbers and addresses that 16 divides, and for 1."""
+    sizes = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if not name.endswith("_ptr") and parameter.annotation is inspect.Parameter.empty
+    ]
+    return triton.jit(function, do_not_specialize=sizes, do_not_specialize_on_alignment=sorted(_ANYWHERE))
+
+
 def launch(kernel: Any, programs: int, *arguments: Any, work: Work, warps: int = 4, **constants: Any) -> None:
-    """Run a kernel, or within `recorded` take it down."""
-    this = Launch(kernel, programs, arguments, constants, warps, work)
+    """Run a kernel, or within `recorded` take it down. Of a constant with a field NUMBERS, such as an axis, these become
+    an argument of their own."""
+    numbers = {_NUMBERS[name]: value.NUMBERS for name, value in constants.items() if name in _NUMBERS}
+    constants = {name: _without_numbers(value) if name in _NUMBERS else value for name, value in constants.items()}
+    numbers = {name: value for name, value in numbers.items() if name in kernel.arg_names}
+    this = Launch(kernel, programs, arguments, numbers, constants, warps, work)
     if _recording is None:
         this.run()
     else:
         _recording.launches.append(this)
+
+
+@functools.lru_cache(maxsize=1024)
+def _without_numbers(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What of an axis is known at compile time."""
+    return value._replace(NUMBERS=None)
 
 
 @functools.cache

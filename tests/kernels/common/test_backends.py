@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from huenet.kernels.common import backends
+from huenet.kernels.common import backends, first_use
 
 
 class OnGPU:
@@ -43,3 +43,15 @@ def test_raises_where_triton_was_asked_for():
         backends.choose_backend("triton", torch.rand(1))
     with pytest.raises(ValueError, match="backend must be None or one of reference, torch, triton, got 'cuda'"):
         backends.choose_backend("cuda", torch.rand(1))
+
+
+@pytest.mark.parametrize(
+    "asked, capturing, wanted", [(None, False, True), ("1", True, False), ("0", False, False), (None, True, False)]
+)
+def test_kernels_are_checked_but_for_graphs_and_on_request(asked, capturing, wanted, monkeypatch):
+    monkeypatch.delenv("HUENET_CHECK", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("HUENET_CHECK", asked)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: capturing)
+    assert first_use.is_wanted(OnGPU()) == wanted
+    assert first_use.is_wanted(torch.rand(1)) == (asked == "1")

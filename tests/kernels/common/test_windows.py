@@ -36,7 +36,8 @@ def test_a_toy_windows_kernels_compile(toy):
         soft_histogram(torch.empty(1, 4096, device="meta"), Bins(256, window="toy"))
     forward = launches[0]
     signature = dict.fromkeys(forward.kernel.arg_names, "constexpr")
-    signature |= {"x_ptr": "*fp32", "sums_ptr": "*fp32", "N": "i32", "NP": "i32"}
+    numbers = forward.numbers["a"]
+    signature |= {"x_ptr": "*fp32", "sums_ptr": "*fp32", "N": "i32", "NP": "i32", "a": type(numbers)(*["fp32"] * len(numbers))}
     source = ASTSource(forward.kernel, signature, constexprs={"shares_ptr": None, **forward.frozen})
     assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1}).asm["ptx"]
 
