@@ -85,7 +85,7 @@ class Tiling:
     def fold(self, extended: Tensor) -> Tensor:
         """Sum an extended range of bins, the last dimension, into the real ones."""
         if self.bins.boundary == "open":
-            return pad(extended, self._beyond)
+            return pad(extended, self._beyond) if any(self._beyond) else extended
         sums = extended.new_zeros(*extended.shape[:-1], self.bins.count + 1)
         return sums.index_add_(-1, _real_bins(self, extended.device), extended)[..., :-1]
 
@@ -93,13 +93,15 @@ class Tiling:
         """The transpose of `fold`: every extended bin's share of a gradient with respect to the real ones."""
         if self.bins.boundary == "open":
             low, high = self._beyond
+            if low == high == 0:
+                return gradient
             extended = pad(gradient, (-low, -high))
         else:
             extended = pad(gradient, (0, 1)).index_select(-1, _real_bins(self, gradient.device))
         # NaN where the row's gradient is, also in bins that are lost
         return extended.add_(gradient.sum(-1, keepdim=True), alpha=0)
 
-    @property
+    @functools.cached_property
     def _beyond(self) -> tuple[int, int]:
         """Real bins beyond either end of the extended range."""
         first = self.origin - self.margin * self.tile

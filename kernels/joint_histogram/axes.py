@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..common.bins import Bins
+from ..common.boundaries import BOUNDARIES
 from ..common.cells import Grid, grid_of, is_inside
 from ..common.polynomials import Table
 from ..common.separated import Separated, separated, sum_last
-from ..common.tiles import Tiling
+from ..common.tiles import Tiling, clamped_coordinate
 from ..common.windows import WINDOWS, Window
 
 
@@ -70,12 +71,20 @@ class BinsAxis:
     def __init__(self, tiling: Tiling, device: torch.device) -> None:
         self._tiling, self._bins, self._dtype = tiling, tiling.bins, tiling.dtype
         self.count, self.size, self.step, self.extent = tiling.count, tiling.reach, tiling.tile, tiling.blocks * tiling.tile
+        self._middle = tiling.origin + tiling.tile / 2
         self._separated: Separated | None = separated(tiling.bins, tiling.dtype, tiling.reach, device)
         given = (1.0, 1.0) if self._separated is None else (self._separated.factor, self._separated.slope_factor)
         self.factor, self.slope_factor = given[0], given[1] * tiling.bins.scale
 
     def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._tiling.locate(x)
+
+    def place(self, x: Tensor) -> Tensor:
+        """What `locate` gives for a single tile."""
+        periodic = BOUNDARIES[self._bins.boundary].periodic
+        # what splits needs no clamping before
+        t = self._bins.coordinate(x) if periodic or self._separated is not None else clamped_coordinate(self._bins, x)
+        return t.sub_(self._middle)
 
     def describe(self, place: Tensor) -> Tensor:
         return place if self._separated is None else self._separated.describe(place)
@@ -174,7 +183,15 @@ def _of_tiling(tiling: Tiling, device: torch.device) -> BinsAxis:
 
 def bins_axis(bins: Bins, x: Tensor, single: bool = False) -> BinsAxis:
     """In tiles of bins, those that hold samples x (B, N); or a single tile of all bins."""
+    if single and bins.boundary == "open":
+        return _all_bins(bins, x.dtype, x.device)
     return _of_tiling(Tiling.covering(bins, x, dense=single), x.device)
+
+
+@functools.lru_cache(maxsize=256)
+def _all_bins(bins: Bins, dtype: torch.dtype, device: torch.device) -> BinsAxis:
+    """Without a look at samples."""
+    return BinsAxis(Tiling.covering(bins, torch.empty(0, dtype=dtype, device=device), dense=True), device)
 
 
 def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:

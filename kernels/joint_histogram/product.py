@@ -36,7 +36,7 @@ def _parts(x: Tensor, y: Tensor, axes: Axes) -> Iterator[_Part]:
     for first in range(0, len(x), rows):
         for start in range(0, x.shape[1], samples):
             part = slice(first, first + rows), slice(start, start + samples)
-            described = [axis.describe(axis.locate(each[part])[1]) for axis, each in zip(axes, (x, y))]
+            described = [axis.describe(axis.place(each[part])) for axis, each in zip(axes, (x, y))]
             yield _Part(part, described, [axis.values(each) for axis, each in zip(axes, described)])
 
 
@@ -49,7 +49,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes) -> Tensor:
             p.mul_((shares[part] * x.shape[1]).unsqueeze(-1))
         _add_products(sums[part[0]], p, q)
     sums *= ax.factor * ay.factor / x.shape[1]
-    return ax.fold(ay.fold(sums).mT).mT.to(x.dtype, memory_format=torch.contiguous_format)
+    return ax.fold(ay.fold(sums).mT).mT.to(x.dtype).contiguous()
 
 
 def _add_products(sums: Tensor, p: Tensor, q: Tensor) -> None:

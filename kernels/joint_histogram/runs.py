@@ -107,7 +107,7 @@ def _histograms(x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, axes
                 blocks.index_add_(0, first[piece] + (i * blocks_y + j), block.double().flatten(1))
     blocks *= ax.factor * ay.factor / x.shape[1]
     extended = blocks.view(len(x), blocks_x, blocks_y, ax.step, ay.step).transpose(2, 3).reshape(len(x), ax.extent, ay.extent)
-    joint = ax.fold(ay.fold(extended).mT).mT.to(x.dtype, memory_format=torch.contiguous_format)
+    joint = ax.fold(ay.fold(extended).mT).mT.to(x.dtype).contiguous()
     return joint.clamp_min_(0) if ax.two_tables or ay.two_tables else joint  # polynomials may be off to either side
 
 
