@@ -168,9 +168,7 @@ def _grid(bins: Bins, window: Window, dtype: torch.dtype, bits: int, inside: boo
     return best
 
 
-def grid_of(
-    bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool, chebyshev: bool = False
-) -> Grid | None:
+def grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool, chebyshev: bool = False) -> Grid | None:
     """The grid of cells of 2^exponent bins, its polynomials in powers or Chebyshev's; None where there is none."""
     radius = bins.radius(dtype)
     # before anything of that size is made

@@ -2,8 +2,8 @@
 
 In tiles of bins these are the responses in the bins of the tile's reach. In tiles that are cells of common/cells.py they are
 Chebyshev polynomials of a sample's place in its cell, of which responses are sums: fewer numbers where windows are wide. A sum over
-samples of the products of both axes' numbers is a window, which `fold` brings onto the bins; `expand` is its transpose, by which the
-upstream gradient meets the samples' numbers.
+samples of the products of both axes' numbers is a window, which `fold` brings onto the bins; `expand` is its transpose, by which
+the upstream gradient meets the samples' numbers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from ..common.polynomials import Table
 from ..common.separated import Separated, separated, sum_last
 from ..common.tiles import Tiling, clamped_coordinate
 from ..common.windows import WINDOWS, Window
-
 
 #: times as long as in a product of whole matrices a multiply-add takes in one of bands
 DENSE = 4
@@ -119,6 +118,7 @@ class CellsAxis:
 
     def __init__(self, grid: Grid, dtype: torch.dtype) -> None:
         self._grid, self._dtype = grid, dtype
+        self._matrices: dict[tuple[bool, torch.device], Tensor] = {}
         self.count, self.size = grid.slots(grid.response), grid.response.terms
         # bins that meet a number: where a band would be most of the matrix, the whole matrix is sooner done
         self.dense = grid.bins.count <= DENSE * grid.cut.reach
@@ -164,10 +164,12 @@ class CellsAxis:
         numbers = self._grid.polynomials(rows, table, 1.0, torch.float64)
         return numbers.view(self.size, len(rows), self.count).permute(1, 2, 0).reshape(*grad.shape[:-1], self.extent)
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019: axes are few, and are kept themselves
     def _matrix(self, slopes: bool, device: torch.device) -> Tensor:
         """The whole of `expand`, (K, extent)."""
-        return self._expand(torch.eye(self._grid.bins.count, dtype=torch.float64, device=device), slopes)
+        if (slopes, device) not in self._matrices:
+            identity = torch.eye(self._grid.bins.count, dtype=torch.float64, device=device)
+            self._matrices[slopes, device] = self._expand(identity, slopes)
+        return self._matrices[slopes, device]
 
 
 @functools.lru_cache(maxsize=256)
@@ -199,7 +201,7 @@ def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:
     return of_cells(bins, WINDOWS[bins.window], x.dtype, exponent, is_inside(bins, x))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=128)
 def of_cells(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool) -> CellsAxis | None:
     """None where there are no polynomials, or where slopes jump at the ends of cells."""
     grid = grid_of(bins, window, dtype, exponent, inside, chebyshev=True)

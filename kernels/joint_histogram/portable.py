@@ -1,6 +1,6 @@
-"""Joint histogram in plain PyTorch, in the way that is the least work (ways.py): one product of all responses (product.py), or runs of
-samples of one pair of tiles (runs.py), each described by its responses in reach or by polynomials (axes.py). Samples and shares are
-kept for the backward pass, and their order where there is one."""
+"""Joint histogram in plain PyTorch, in the way that is the least work (ways.py): one product of all responses (product.py), or runs
+of samples of one pair of tiles (runs.py), each described by its responses in reach or by polynomials (axes.py). Samples and shares
+are kept for the backward pass, and their order where there is one."""
 
 import contextlib
 
@@ -11,7 +11,7 @@ from ..common.bins import Bins
 from ..common.devices import one_core
 from ..common.nonfinite import spread
 from . import product, runs
-from .axes import bins_axis
+from .axes import Axis, bins_axis
 from .ways import Way, way_for
 
 #: samples up to which other cores would be waited for longer than they help
@@ -22,7 +22,7 @@ def _cores(x: Tensor) -> contextlib.AbstractContextManager[None]:
     return one_core() if x.numel() <= FEW else contextlib.nullcontext()
 
 
-def _axes(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor):
+def _axes(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Axis, Axis]:
     return (bins_axis(bins_x, x, True), bins_axis(bins_y, y, True)) if way is None else way.axes(bins_x, bins_y, x, y)
 
 

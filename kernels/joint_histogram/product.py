@@ -1,4 +1,4 @@
-"""Joint histogram as one product of all samples' responses in all bins, P^T diag(s) Q: no order, and few operations. For few bins."""
+"""Joint histogram as one product of all samples' responses in all bins, P^T diag(s) Q: no order, few operations. For few bins."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Joint histogram by runs of samples of one pair of tiles, of either kind (axes.py). The samples' order is kept for the backward pass,
-4 bytes each."""
+"""Joint histogram by runs of samples of one pair of tiles, of either kind (axes.py). The samples' order is kept for the backward
+pass, 4 bytes each."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -136,7 +136,6 @@ def _gradients(
         sums = [None if result is None else result.new_empty(len(ordered.runs.tiles), ordered.runs.length) for result in results]
         for piece, (of_x, of_y), (p, q) in ordered.pieces():
             windows = upstream.over(ordered, piece)
-            # the two others use what each overwrites, or not
             if sums[1] is not None:
                 sums[1][piece] = ay.slopes(of_y, q, ay.along(windows(False, True).mT, p))
             along = None
@@ -159,7 +158,7 @@ class _Upstream:
         self._grad, self._axes, self._dtype = grad, axes, dtype
         self._tables: dict[tuple[bool, bool], Tensor] = {}
 
-    def over(self, ordered: Ordered, piece: slice):
+    def over(self, ordered: Ordered, piece: slice) -> Callable[[bool, bool], Tensor]:
         """The windows (runs, size, size) of a piece's runs: a function of whether those of slopes are wanted, on either axis."""
         place = ordered.runs.tiles[piece]
         gathered: dict[tuple[bool, bool], Tensor] = {}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins
+from ..common.separated import separated
 from ..common.tiles import Tiling
 from ..common.windows import WINDOWS, Window
 from .axes import BinsAxis, CellsAxis, bins_axis, cells_axis, of_cells
@@ -19,6 +20,14 @@ from .axes import BinsAxis, CellsAxis, bins_axis, cells_axis, of_cells
 NARROWEST, WIDEST = -1, 7
 #: numbers of a row's moments beyond which cells are not tried: 32 MB in float64
 MOST_MOMENTS = 1 << 22
+#: nanoseconds, measured on one core of an EPYC, of which only the ratios matter, of both passes: a response by factors, bin by bin,
+#: a polynomial; a multiply-add of a sample; a sample's place in the order; a run, and a number of its window; a number of the
+#: extended histogram, and a multiply-add of folding it; the calls of a product and of runs
+RESPONSE, UNSEPARATED, POLYNOMIAL = 3.5, 20.0, 3.0
+MULTIPLY_ADD, ORDER = 0.03, 90.0
+RUN_OVERHEAD, WINDOW_CELL = 1000.0, 5.0
+EXTENDED, FOLD = 10.0, 0.055
+FEW_CALLS, MANY_CALLS = 0.3e6, 2.0e6
 
 
 class Way(NamedTuple):
@@ -69,8 +78,6 @@ def _extended(bins: Bins, dtype: torch.dtype) -> int:
 
 
 def _number_cost(bins: Bins, reach: int, dtype: torch.dtype) -> float:
-    from ..common.separated import separated
-
     return RESPONSE if separated(bins, dtype, reach, torch.device("cpu")) is not None else UNSEPARATED
 
 
@@ -104,12 +111,3 @@ def _runs_cost(x: _Candidate, y: _Candidate, samples: int) -> float:
     window = x.size * y.size
     each = ORDER * samples + slots * (x.size * x.number + y.size * y.number + 3 * MULTIPLY_ADD * window)
     return MANY_CALLS + each + runs * (RUN_OVERHEAD + WINDOW_CELL * window) + extended * (EXTENDED + 2 * FOLD * (x.fold + y.fold))
-
-
-#: nanoseconds, measured on one core of an EPYC, of which only the ratios matter; of both passes together
-RESPONSE, UNSEPARATED, POLYNOMIAL = 3.5, 20.0, 3.0
-MULTIPLY_ADD = 0.03
-ORDER = 90.0
-RUN_OVERHEAD, WINDOW_CELL = 1000.0, 5.0
-EXTENDED, FOLD = 10.0, 0.055
-FEW_CALLS, MANY_CALLS = 0.3e6, 2.0e6
