@@ -113,7 +113,7 @@ class Grid:
     def histogram(self, moments: Tensor) -> Tensor:
         """From the moments of the response's slots, (terms, B, slots), to (B, K); float64."""
         cut, batch, empty = self.cut, moments.shape[1], 2 * self.cut.margin
-        moments = moments.view(len(moments), batch * self.blocks, -1).transpose(0, 1).reshape(batch * self.blocks, -1)
+        moments = moments.reshape(len(moments), batch * self.blocks, -1).transpose(0, 1).reshape(batch * self.blocks, -1)
         sums = (moments @ _on(self.response, moments.device)).view(batch, self.blocks, cut.reach)
         # what the blocks give to the bins of their reach, with empty blocks around, and one more for `_Fold`: what falls on one bin
         # is a diagonal
@@ -137,13 +137,16 @@ class Grid:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tables(window: Window, bandwidth: float, radius: int, dtype: torch.dtype, exponent: int) -> tuple[Table, Table] | None:
+def _tables(
+    window: Window, bandwidth: float, radius: int, dtype: torch.dtype, exponent: int, chebyshev: bool
+) -> tuple[Table, Table] | None:
     """The window and its derivative on cells of 2^exponent bins; None where they are no short polynomials there."""
     cut = Cut.of(exponent, radius)
     if cut.reach > FARTHEST or not cut.fits(window.knots, bandwidth):
         return None
     tables = [
-        tabulate(lambda u, form=form: form(u, bandwidth), cut, tolerance(dtype)) for form in (window.response, window.derivative)
+        tabulate(lambda u, form=form: form(u, bandwidth), cut, tolerance(dtype), chebyshev)
+        for form in (window.response, window.derivative)
     ]
     return None if None in tables else tuple(tables)
 
@@ -159,19 +162,19 @@ def _grid(bins: Bins, window: Window, dtype: torch.dtype, bits: int, inside: boo
     """The grid on which rows of 2^bits samples are done soonest."""
     samples, best, least = 1 << bits, None, math.inf
     for exponent in range(NARROWEST, WIDEST + 1):
-        grid = _grid_of(bins, window, dtype, exponent, inside)
+        grid = grid_of(bins, window, dtype, exponent, inside)
         if grid is not None and (cost := _cost(grid, samples)) < least:
             best, least = grid, cost
     return best
 
 
-def _grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool) -> Grid | None:
-    """The grid of cells of 2^exponent bins."""
+def grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool, chebyshev: bool = False) -> Grid | None:
+    """The grid of cells of 2^exponent bins, its polynomials in powers or Chebyshev's; None where there is none."""
     radius = bins.radius(dtype)
     # before anything of that size is made
     if (2 * radius + 1) > FARTHEST or 2.0**exponent > 2 * radius + 1 or bins.count * 2.0**-exponent > MOST_CELLS:
         return None
-    tables, cut = _tables(window, bins.effective_bandwidth, radius, dtype, exponent), Cut.of(exponent, radius)
+    tables, cut = _tables(window, bins.effective_bandwidth, radius, dtype, exponent, chebyshev), Cut.of(exponent, radius)
     if tables is None:
         return None
     boundary = BOUNDARIES[bins.boundary]

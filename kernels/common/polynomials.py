@@ -29,7 +29,7 @@ def tolerance(dtype: torch.dtype) -> float:
 class Table:
     """A window, or its derivative, on the cells of a block."""
 
-    #: (terms * slots, reach): the coefficients of v^j on every slot, of the responses in the bins of the reach
+    #: (terms * slots, reach): the coefficients of v^j, or of T_j(2 v), on every slot, of the responses in the bins of the reach
     matrix: Tensor
     terms: int
     slots: int
@@ -89,8 +89,9 @@ def terms_needed(coefficients: Tensor, allowed: float, fewest: int = 2) -> int:
     return max(fewest, int((rest > allowed).sum()))
 
 
-def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float) -> Table | None:
-    """The function on cells, off by at most `allowed` of its largest value; None where that takes too many terms."""
+def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float, chebyshev: bool = False) -> Table | None:
+    """The function on cells, off by at most `allowed` of its largest value; None where that takes too many terms. Coefficients of
+    powers are large and nearly cancel, and so want float64; those of Chebyshev polynomials serve in any dtype."""
     coefficients = series(function, cut)
     left = torch.arange(cut.cells, dtype=torch.float64, device="cpu") * (cut.block / cut.cells)
     ends = function(left.unsqueeze(1) - cut.centers())
@@ -101,6 +102,8 @@ def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float) -> 
     powers = chebyshev_powers(terms).T @ coefficients[:, :terms]  # (cells, terms, reach)
     slots = cut.cells
     separate = _jumps(ends, powers, cut, 64 * allowed)
+    if chebyshev:
+        powers = coefficients[:, :terms]
     if separate:
         constant = torch.zeros_like(powers)
         constant[:, 0] = ends

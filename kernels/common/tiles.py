@@ -8,6 +8,7 @@ extended range of bins, which is then folded onto the K real ones.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .bins import Bins
 from .boundaries import BOUNDARIES, real_bins
@@ -39,10 +41,6 @@ CPU_BUDGET = Budget(1 << 16, 1 << 17)
 DEVICE_BUDGET = Budget(1 << 22, 1 << 25)
 #: slots of the shortest run
 SHORTEST_RUN = 8
-#: what adding one cell of a window to the histogram counts, in multiply-adds, when tiles are weighed against the dense formula. A
-#: heuristic: with it the choice was the faster one, or within a tenth, for K = 64 to 256 and bandwidths to 4; the addition itself
-#: measures 55 multiply-adds and more
-WINDOW_COST = 20
 
 
 @dataclass(frozen=True)
@@ -84,37 +82,37 @@ class Tiling:
         index = ((t.nan_to_num(nan=0.0) - self.origin) / self.tile).floor_().clamp_(0, self.count - 1)
         return index.long(), t - (index * self.tile + (self.origin + self.tile / 2))
 
-    def fold(self, extended: Tensor, dim: int) -> Tensor:
-        """Sum an extended range of bins along `dim` into the real ones."""
-        shape = list(extended.shape)
-        shape[dim] = self.bins.count + 1
-        index = self._real_bins(extended.device)
-        return extended.new_zeros(shape).index_add_(dim, index, extended).narrow(dim, 0, self.bins.count).contiguous()
+    def fold(self, extended: Tensor) -> Tensor:
+        """Sum an extended range of bins, the last dimension, into the real ones."""
+        if self.bins.boundary == "open":
+            return pad(extended, self._beyond) if any(self._beyond) else extended
+        sums = extended.new_zeros(*extended.shape[:-1], self.bins.count + 1)
+        return sums.index_add_(-1, _real_bins(self, extended.device), extended)[..., :-1]
 
-    def unfold(self, gradient: Tensor, dim: int) -> Tensor:
+    def unfold(self, gradient: Tensor) -> Tensor:
         """The transpose of `fold`: every extended bin's share of a gradient with respect to the real ones."""
-        lost = gradient.narrow(dim, 0, 1) * 0  # NaN where the row's gradient is
-        return torch.cat([gradient, lost], dim).index_select(dim, self._real_bins(gradient.device))
+        if self.bins.boundary == "open":
+            low, high = self._beyond
+            if low == high == 0:
+                return gradient
+            extended = pad(gradient, (-low, -high))
+        else:
+            extended = pad(gradient, (0, 1)).index_select(-1, _real_bins(self, gradient.device))
+        # NaN where the row's gradient is, also in bins that are lost
+        return extended.add_(gradient.sum(-1, keepdim=True), alpha=0)
 
-    def _real_bins(self, device: torch.device) -> Tensor:
-        """The real bin of each extended one; bins.count where its content is lost."""
-        k = torch.arange(self.blocks * self.tile, device=device) + (self.origin - self.margin * self.tile)
-        return real_bins(BOUNDARIES[self.bins.boundary], k, self.bins.count)
+    @functools.cached_property
+    def _beyond(self) -> tuple[int, int]:
+        """Real bins beyond either end of the extended range."""
+        first = self.origin - self.margin * self.tile
+        return first, self.bins.count - first - self.blocks * self.tile
 
 
-def joint_tilings(bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Tiling, Tiling]:
-    """Both tilings of a joint histogram: in tiles, or dense where that is less work.
-
-    In tiles, a sample costs the multiply-adds of its own slot and its share of a run's empty ones, and its share of adding the
-    run's window to the histogram.
-    """
-    tiled = Tiling.covering(bins_x, x), Tiling.covering(bins_y, y)
-    window = tiled[0].reach * tiled[1].reach
-    per_tile = x.shape[-1] / (tiled[0].count * tiled[1].count)
-    slots = max(1, SHORTEST_RUN / max(per_tile, 0.1))
-    if window * (slots + WINDOW_COST / min(max(per_tile, 1), 64)) <= bins_x.count * bins_y.count:
-        return tiled
-    return Tiling.covering(bins_x, x, dense=True), Tiling.covering(bins_y, y, dense=True)
+@functools.lru_cache(maxsize=256)
+def _real_bins(tiling: Tiling, device: torch.device) -> Tensor:
+    """The real bin of each extended one; bins.count where its content is lost."""
+    k = torch.arange(tiling.blocks * tiling.tile, device=device) + (tiling.origin - tiling.margin * tiling.tile)
+    return real_bins(BOUNDARIES[tiling.bins.boundary], k, tiling.bins.count)
 
 
 def _bounds(bins: Bins, x: Tensor) -> tuple[int, int]:
@@ -149,21 +147,23 @@ class Runs:
     slots: Tensor  # (runs * length,) the sample in each slot; the number of samples where a slot is empty
     tiles: Tensor  # (runs,) the tile of each run
     length: int
+    order: Tensor  # (samples,) the samples by tile
 
     @classmethod
-    def of(cls, tiles: Tensor, tile_count: int, reach: int) -> Runs:
-        """Runs of samples whose tiles are given, any shape, values in [0, tile_count)."""
+    def of(cls, tiles: Tensor, tile_count: int, reach: int, order: Tensor | None = None) -> Runs:
+        """Runs of samples whose tiles are given, any shape, values in [0, tile_count); their order, if it is known already."""
         tiles, samples, device = tiles.flatten(), tiles.numel(), tiles.device
         counts = torch.bincount(tiles, minlength=tile_count)
         length = _run_length(samples / max(int(counts.count_nonzero()), 1), reach)
         runs = (counts + (length - 1)).div_(length, rounding_mode="floor")
         run_tiles = torch.repeat_interleave(runs)
-        ordered, order = torch.sort(tiles, stable=True)
+        if order is None:
+            order = torch.sort(tiles, stable=True)[1]
         # the j-th sample of a tile goes to the j-th slot of that tile's first run
         shift = (runs.cumsum(0) - runs) * length - (counts.cumsum(0) - counts)
         slots = torch.full((run_tiles.numel() * length,), samples, device=device)
-        slots[shift[ordered] + torch.arange(samples, device=device)] = order
-        return cls(slots, run_tiles, length)
+        slots[torch.repeat_interleave(shift, counts).add_(torch.arange(samples, device=device))] = order
+        return cls(slots, run_tiles, length, order)
 
     def pieces(self, *tilings: Tiling) -> Iterator[slice]:
         """Cut the runs so that neither their responses nor their windows, as large as the product of reaches, are too many."""

@@ -34,7 +34,7 @@ def joint_histogram(
         bins, bins_y: bins of x and of y. `bins_y` None repeats `bins`; an int is `bins` with that count.
         weights: non-negative votes of the pairs, or a boolean mask, broadcastable to x, normalised to mean 1; where they sum to
             zero the histogram and its gradients are zero.
-        backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (block-sparse, any device) or "reference" (dense
+        backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (any device) or "reference" (dense
             PyTorch, whose backward pass autocast may round). None is "triton" on a GPU, or "torch" with a warning where that cannot
             serve, and "torch" elsewhere.
 

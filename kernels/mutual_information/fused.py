@@ -128,7 +128,7 @@ def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins
     """The joint histogram, its sums (B, 2 (Kx + Ky)) and the samples' order; without an order, as `portable`."""
     axes = axes_of(bins_x, bins_y, x.dtype)
     if axes is None:
-        return portable.kept(x, y, shares, bins_x, bins_y, marginals)
+        return portable.kept(x, y, shares, bins_x, bins_y, marginals, _DENSE)
     sums = x.new_empty(len(x), 2 * (bins_x.count + bins_y.count))
     return [x.new_empty(len(x), bins_x.count, bins_y.count), sums, new_order(x, axes)]
 

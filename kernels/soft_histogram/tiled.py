@@ -22,7 +22,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
             windows = torch.bmm((ordered.share[piece] * responses.factor).unsqueeze(1), responses.values).squeeze(1).double()
             for i, block in enumerate(windows.split(tiling.tile, dim=1)):
                 blocks.index_add_(0, first[piece] + i, block)
-    histogram = tiling.fold(blocks.view(len(x), tiling.blocks * tiling.tile), 1).to(x.dtype)
+    histogram = tiling.fold(blocks.view(len(x), tiling.blocks * tiling.tile)).to(x.dtype)
     return spread(histogram, shares, (x, bins))
 
 
@@ -31,7 +31,7 @@ def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: 
     tiling = Tiling.covering(bins, x)
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     # G over the reach of every tile, a view: (B, tiles, reach)
-    reaches = tiling.unfold(grad.to(x.dtype), 1).unfold(1, tiling.reach, tiling.tile)
+    reaches = tiling.unfold(grad.to(x.dtype)).unfold(1, tiling.reach, tiling.tile)
     for part in parts(x):
         ordered = Ordered([x], shares, [tiling], part)
         slope, response = torch.empty_like(ordered.share), torch.empty_like(ordered.share)

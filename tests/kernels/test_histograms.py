@@ -14,6 +14,11 @@ import pytest
 import torch
 
 from huenet.kernels import Bins, joint_histogram, soft_histogram
+from huenet.kernels.common import tiles
+from huenet.kernels.common.windows import WINDOWS as ENTRIES
+from huenet.kernels.joint_histogram import portable, product, runs
+from huenet.kernels.joint_histogram.axes import of_cells
+from huenet.kernels.joint_histogram.ways import Way
 from tests.assertions import assert_close, assert_gradients_close
 from tests.kernels.strategies import BOUNDARIES, COUNTS, WINDOWS, bins_of, gradients, samples
 
@@ -248,17 +253,40 @@ def test_only_required_gradients_are_returned():
     assert x.grad is not None and y.grad is None
 
 
-def test_large_rows_and_many_small_rows_are_cut_into_chunks(monkeypatch):
-    from huenet.kernels.common import tiles
-
+@pytest.mark.parametrize("way", [None, Way(None, None), Way(0, -1), Way(None, 0)], ids=["product", "bins", "cells", "both"])
+def test_large_rows_and_many_small_rows_are_cut_into_chunks(monkeypatch, way):
     x, y, w = (samples(3, 700, seed=seed, spill=0.0 if seed == 2 else 0.1) for seed in range(3))
-    whole = gradients(joint(Bins(64), 40, "torch"), [x, y, w])
+    bins = Bins(64, bandwidth=2.0)
+    monkeypatch.setattr(portable, "way_for", lambda *_: way)
+    whole = gradients(joint(bins, 40, "torch"), [x, y, w])
+    expected = gradients(joint(bins, 40, "reference"), [x, y, w])
+    assert_close(whole[0], expected[0], EXACT)
+    assert_gradients_close(whole[1], expected[1], EXACT)
     for ordered, responses in ((100, 48), (1500, 5000)):  # parts of a row, run by run; two rows at a time, several runs
         monkeypatch.setattr(tiles, "CPU_BUDGET", tiles.Budget(ordered, responses))
-        cut = gradients(joint(Bins(64), 40, "torch"), [x, y, w])
+        monkeypatch.setattr(runs, "CPU_BUDGET", runs.Budget(ordered, responses, 1 << 16))
+        monkeypatch.setattr(product, "CPU_BUDGET", 10 * responses)
+        cut = gradients(joint(bins, 40, "torch"), [x, y, w])
         assert_close(cut[0], whole[0], EXACT)
         assert_gradients_close(cut[1], whole[1], EXACT)
         assert_close(soft_histogram(x, weights=w), soft_histogram(x, weights=w, backend="reference"), EXACT)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("window, bandwidth", [("logistic", 3.0), ("gaussian", 2.0), ("bspline", 1.0), ("triangular", 1.0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_way_gives_the_same(monkeypatch, boundary, window, bandwidth, dtype):
+    x, y, w = (samples(2, 400, seed=seed, spill=0.0 if seed == 2 else 0.1) for seed in range(3))
+    bins = Bins(48, bandwidth=bandwidth, boundary=boundary, window=window)
+    expected = gradients(joint(bins, None, "reference"), [x.to(dtype).double(), y.to(dtype).double(), w.to(dtype).double()])
+    exponents = [e for e in range(-1, 4) if of_cells(bins, ENTRIES[window], dtype, e, False) is not None]
+    assert exponents or window == "triangular", "no cells: the case tests nothing"
+    ways = [None, Way(None, None), *(Way(e, e) for e in exponents), *(Way(None, e) for e in exponents[:1])]
+    for way in ways:
+        monkeypatch.setattr(portable, "way_for", lambda *_, way=way: way)
+        result, slopes = gradients(joint(bins, None, "torch"), [x.to(dtype), y.to(dtype), w.to(dtype)])
+        assert_close(result.double(), expected[0], EXACT if dtype == torch.float64 else SINGLE)
+        assert_gradients_close([g.double() for g in slopes], expected[1], EXACT if dtype == torch.float64 else SINGLE)
 
 
 @pytest.mark.parametrize("kind", ["constant", "two-valued", "one bin", "ends"])

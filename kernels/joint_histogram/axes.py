@@ -1,0 +1,216 @@
+"""What an axis makes of samples that are in runs of one tile: the numbers that describe each, of which products are made.
+
+In tiles of bins these are the responses in the bins of the tile's reach. In tiles that are cells of common/cells.py they are
+Chebyshev polynomials of a sample's place in its cell, of which responses are sums: fewer numbers where windows are wide. A sum over
+samples of the products of both axes' numbers is a window, which `fold` brings onto the bins; `expand` is its transpose, by which
+the upstream gradient meets the samples' numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ..common.bins import Bins
+from ..common.boundaries import BOUNDARIES
+from ..common.cells import Grid, grid_of, is_inside
+from ..common.polynomials import Table
+from ..common.separated import Separated, separated, sum_last
+from ..common.tiles import Tiling, clamped_coordinate
+from ..common.windows import WINDOWS, Window
+
+#: times as long as in a product of whole matrices a multiply-add takes in one of bands
+DENSE = 4
+
+
+class Axis(Protocol):
+    """One axis of a joint histogram: `count` tiles, whose windows of `size` numbers begin `step` numbers after each other in an
+    extended range of `extent`. A product of samples' values is `factor` times too small, one with their slopes `slope_factor`."""
+
+    count: int
+    size: int
+    step: int
+    extent: int
+    factor: float
+    slope_factor: float
+    #: whether slopes meet another `expand` than values
+    two_tables: bool
+
+    def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tile of every sample, int64, and its place there, float64."""
+
+    def describe(self, place: Tensor) -> Tensor:
+        """What values are made of, of places (runs, length): with runs first."""
+
+    def values(self, described: Tensor) -> Tensor:
+        """(runs, length, size)."""
+
+    def along(self, windows: Tensor, others: Tensor) -> Tensor:
+        """Windows (runs, size, other axis's size) times the other axis's values (runs, length, size): (runs, length, size)."""
+
+    def slopes(self, described: Tensor, values: Tensor, along: Tensor) -> Tensor:
+        """Sums over `along` times slopes, (runs, length); `along` is overwritten."""
+
+    def fold(self, extended: Tensor) -> Tensor:
+        """(..., extent) -> (..., K), float64."""
+
+    def expand(self, grad: Tensor, slopes: bool) -> Tensor:
+        """(..., K) -> (..., extent)."""
+
+
+class BinsAxis:
+    """Tiles of bins."""
+
+    two_tables = False
+
+    def __init__(self, tiling: Tiling, device: torch.device) -> None:
+        self._tiling, self._bins, self._dtype = tiling, tiling.bins, tiling.dtype
+        self.count, self.size, self.step, self.extent = tiling.count, tiling.reach, tiling.tile, tiling.blocks * tiling.tile
+        self._middle = tiling.origin + tiling.tile / 2
+        self._separated: Separated | None = separated(tiling.bins, tiling.dtype, tiling.reach, device)
+        given = (1.0, 1.0) if self._separated is None else (self._separated.factor, self._separated.slope_factor)
+        self.factor, self.slope_factor = given[0], given[1] * tiling.bins.scale
+
+    def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self._tiling.locate(x)
+
+    def place(self, x: Tensor) -> Tensor:
+        """What `locate` gives for a single tile."""
+        periodic = BOUNDARIES[self._bins.boundary].periodic
+        # what splits needs no clamping before
+        t = self._bins.coordinate(x) if periodic or self._separated is not None else clamped_coordinate(self._bins, x)
+        return t.sub_(self._middle)
+
+    def describe(self, place: Tensor) -> Tensor:
+        return place if self._separated is None else self._separated.describe(place)
+
+    def _distance(self, place: Tensor) -> Tensor:
+        return (place.unsqueeze(-1) - _offsets(self.size, place.device)).to(self._dtype)
+
+    def values(self, described: Tensor) -> Tensor:
+        if self._separated is None:
+            return self._bins.response(self._distance(described))
+        return self._separated.values(described)
+
+    def along(self, windows: Tensor, others: Tensor) -> Tensor:
+        return torch.matmul(others, windows.mT)
+
+    def slopes(self, described: Tensor, values: Tensor, along: Tensor) -> Tensor:
+        if self._separated is None:
+            return sum_last(along.mul_(self._bins.derivative(self._distance(described))))
+        return self._separated.slopes_sum(described, values, along)
+
+    def fold(self, extended: Tensor) -> Tensor:
+        return self._tiling.fold(extended)
+
+    def expand(self, grad: Tensor, slopes: bool) -> Tensor:
+        return self._tiling.unfold(grad)
+
+
+class CellsAxis:
+    """Tiles that are cells."""
+
+    factor, two_tables = 1.0, True
+
+    def __init__(self, grid: Grid, dtype: torch.dtype) -> None:
+        self._grid, self._dtype = grid, dtype
+        self._matrices: dict[tuple[bool, torch.device], Tensor] = {}
+        self.count, self.size = grid.slots(grid.response), grid.response.terms
+        # bins that meet a number: where a band would be most of the matrix, the whole matrix is sooner done
+        self.dense = grid.bins.count <= DENSE * grid.cut.reach
+        self.reach = grid.bins.count if self.dense else DENSE * grid.cut.reach
+        self.step, self.extent, self.slope_factor = self.size, self.count * self.size, grid.bins.scale
+
+    def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        cell, place = self._grid.locate(x)
+        return cell.long(), place
+
+    def describe(self, place: Tensor) -> Tensor:
+        return place.mul(2).sub_(1).to(self._dtype)
+
+    def values(self, described: Tensor) -> Tensor:
+        # T_j(2 v), one after the other
+        values = described.new_empty(len(described), self.size, described.shape[1])
+        each = values.unbind(1)
+        each[0].fill_(1)
+        each[1].copy_(described)
+        double = described * 2
+        for j in range(2, self.size):
+            torch.addcmul(-each[j - 2], double, each[j - 1], out=each[j])
+        return values.mT
+
+    def along(self, windows: Tensor, others: Tensor) -> Tensor:
+        return torch.matmul(windows, others.mT).mT
+
+    def slopes(self, described: Tensor, values: Tensor, along: Tensor) -> Tensor:
+        return along.mul_(values).sum(-1)
+
+    def fold(self, extended: Tensor) -> Tensor:
+        if self.dense:
+            return extended.double() @ self._matrix(False, extended.device).mT
+        moments = extended.double().reshape(-1, self.count, self.size).permute(2, 0, 1)
+        return self._grid.histogram(moments).view(*extended.shape[:-1], -1)
+
+    def expand(self, grad: Tensor, slopes: bool) -> Tensor:
+        return grad.double() @ self._matrix(slopes, grad.device) if self.dense else self._expand(grad, slopes)
+
+    def _expand(self, grad: Tensor, slopes: bool) -> Tensor:
+        table = self._grid.derivative if slopes else self._grid.response
+        rows = grad.reshape(-1, grad.shape[-1])
+        numbers = self._grid.polynomials(rows, table, 1.0, torch.float64)
+        return numbers.view(self.size, len(rows), self.count).permute(1, 2, 0).reshape(*grad.shape[:-1], self.extent)
+
+    def _matrix(self, slopes: bool, device: torch.device) -> Tensor:
+        """The whole of `expand`, (K, extent)."""
+        if (slopes, device) not in self._matrices:
+            identity = torch.eye(self._grid.bins.count, dtype=torch.float64, device=device)
+            self._matrices[slopes, device] = self._expand(identity, slopes)
+        return self._matrices[slopes, device]
+
+
+@functools.lru_cache(maxsize=256)
+def _offsets(reach: int, device: torch.device) -> Tensor:
+    """The bins of a reach, in bins from its middle."""
+    return torch.arange(reach, device=device, dtype=torch.float64) + (0.5 - reach / 2)
+
+
+@functools.lru_cache(maxsize=256)
+def _of_tiling(tiling: Tiling, device: torch.device) -> BinsAxis:
+    return BinsAxis(tiling, device)
+
+
+def bins_axis(bins: Bins, x: Tensor, single: bool = False) -> BinsAxis:
+    """In tiles of bins, those that hold samples x (B, N); or a single tile of all bins."""
+    if single and bins.boundary == "open":
+        return _all_bins(bins, x.dtype, x.device)
+    return _of_tiling(Tiling.covering(bins, x, dense=single), x.device)
+
+
+@functools.lru_cache(maxsize=256)
+def _all_bins(bins: Bins, dtype: torch.dtype, device: torch.device) -> BinsAxis:
+    """Without a look at samples."""
+    return BinsAxis(Tiling.covering(bins, torch.empty(0, dtype=dtype, device=device), dense=True), device)
+
+
+def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:
+    """In cells of 2^exponent bins, for which there must be polynomials."""
+    return of_cells(bins, WINDOWS[bins.window], x.dtype, exponent, is_inside(bins, x))
+
+
+@functools.lru_cache(maxsize=128)
+def of_cells(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool) -> CellsAxis | None:
+    """None where there are no polynomials, or where slopes jump at the ends of cells."""
+    grid = grid_of(bins, window, dtype, exponent, inside, chebyshev=True)
+    if grid is None or grid.response.ends or grid.derivative.ends:
+        return None
+    terms = max(grid.response.terms, grid.derivative.terms)
+    response, derivative = (_with_terms(table, terms) for table in (grid.response, grid.derivative))
+    return CellsAxis(Grid(bins, grid.cut, response, derivative, grid.first, grid.blocks, inside), dtype)
+
+
+def _with_terms(table: Table, terms: int) -> Table:
+    return Table(pad(table.matrix, (0, 0, 0, (terms - table.terms) * table.slots)), terms, table.slots, table.ends)

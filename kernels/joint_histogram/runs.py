@@ -1,0 +1,180 @@
+"""Joint histogram by runs of samples of one pair of tiles, of either kind (axes.py). The samples' order is kept for the backward
+pass, 4 bytes each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..common.devices import budget
+from ..common.tiles import Runs
+from .axes import Axis
+
+
+class Budget(NamedTuple):
+    """How much is done at a time."""
+
+    ordered: int
+    """Samples put in order."""
+    values: int
+    """Numbers that describe samples, or cells of windows."""
+    cells: int
+    """Cells of the extended histograms of rows that are done together."""
+
+
+#: torch sorts so many integers by radix, and fewer than half of them by comparison; values stay in the cache
+CPU_BUDGET = Budget(1 << 16, 1 << 18, 1 << 20)
+#: any other device must be given more at a time than it takes to launch a kernel: 128 MB of float32, chosen and not measured
+DEVICE_BUDGET = Budget(1 << 22, 1 << 25, 1 << 25)
+
+Axes = tuple[Axis, Axis]
+
+
+def rows_together(x: Tensor, axes: Axes) -> Iterator[slice]:
+    """Cut the rows of x (B, N)."""
+    most = budget(x, CPU_BUDGET, DEVICE_BUDGET)
+    rows = max(1, min(most.ordered // x.shape[1], most.cells // (axes[0].extent * axes[1].extent)))
+    return (slice(first, first + rows) for first in range(0, len(x), rows))
+
+
+def samples_together(x: Tensor) -> Iterator[slice]:
+    """Cut the samples of a row of x (B, N)."""
+    size = budget(x, CPU_BUDGET, DEVICE_BUDGET).ordered
+    return (slice(start, start + size) for start in range(0, x.shape[1], size))
+
+
+class Ordered:
+    """Samples (B, N) in runs of one pair of tiles: what describes them, and where runs belong."""
+
+    def __init__(self, samples: Sequence[Tensor], axes: Axes, order: Tensor | None = None) -> None:
+        """order: as it was found before, (B * N)."""
+        self._axes, self._like = axes, samples[0]
+        key, places = torch.arange(len(self._like), device=self._like.device).unsqueeze(1), []
+        for axis, x in zip(axes, samples):
+            tile, place = axis.locate(x)
+            key = torch.add(tile, key, alpha=axis.count)
+            places.append(place)
+        count, longest = len(self._like) * axes[0].count * axes[1].count, max(axis.size for axis in axes)
+        self.runs = Runs.of(key, count, longest, order)
+        self.described = [axis.describe(self.runs.gather(place)) for axis, place in zip(axes, places)]
+
+    @property
+    def places(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Image and tiles of every run."""
+        rest, tile_y = self.runs.tiles // self._axes[1].count, self.runs.tiles % self._axes[1].count
+        return rest // self._axes[0].count, rest % self._axes[0].count, tile_y
+
+    def pieces(self) -> Iterator[tuple[slice, list[Tensor], list[Tensor]]]:
+        """Runs that are done together, what describes their samples on both axes, and their values."""
+        sizes = [axis.size for axis in self._axes]
+        per_run = max(self.runs.length * max(sizes), sizes[0] * sizes[1])
+        step = max(budget(self._like, CPU_BUDGET, DEVICE_BUDGET).values // per_run, 1)
+        for start in range(0, len(self.runs.tiles), step):
+            piece = slice(start, start + step)
+            described = [each[piece] for each in self.described]
+            yield piece, described, [axis.values(each) for axis, each in zip(self._axes, described)]
+
+
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, order: Tensor) -> Tensor:
+    """(B, N), (B, N) -> (B, Kx, Ky); the samples' order is written to `order` (B, N)."""
+    return torch.cat([_histograms(*_part((x, y, shares, order), (rows,)), axes) for rows in rows_together(x, axes)])
+
+
+def _part(tensors: Sequence[Tensor | None], part: tuple[slice, ...]) -> list[Tensor | None]:
+    return [None if tensor is None else tensor[part] for tensor in tensors]
+
+
+def _histograms(x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, axes: Axes) -> Tensor:
+    ax, ay = axes
+    blocks_x, blocks_y = ax.extent // ax.step, ay.extent // ay.step
+    # float64, as a constant image adds all its runs to one block
+    blocks = x.new_zeros(len(x) * blocks_x * blocks_y, ax.step * ay.step, dtype=torch.float64)
+    for part in samples_together(x):
+        some_x, some_y, votes, place = _part((x, y, shares, order), (slice(None), part))
+        ordered = Ordered([some_x, some_y], axes)
+        place.copy_(ordered.runs.order.view(place.shape))
+        image, tile_x, tile_y = ordered.places
+        first = (image * blocks_x + tile_x) * blocks_y + tile_y
+        share = ordered.runs.gather(torch.ones_like(some_x) if votes is None else votes * x.shape[1]).unsqueeze(-1)
+        for piece, _described, (p, q) in ordered.pieces():
+            windows = torch.matmul((p * share[piece]).mT, q)
+            for i, j in itertools.product(range(ax.size // ax.step), range(ay.size // ay.step)):
+                block = windows[:, i * ax.step : (i + 1) * ax.step, j * ay.step : (j + 1) * ay.step]
+                blocks.index_add_(0, first[piece] + (i * blocks_y + j), block.double().flatten(1))
+    blocks *= ax.factor * ay.factor / x.shape[1]
+    extended = blocks.view(len(x), blocks_x, blocks_y, ax.step, ay.step).transpose(2, 3).reshape(len(x), ax.extent, ay.extent)
+    joint = ax.fold(ay.fold(extended).mT).mT.to(x.dtype).contiguous()
+    return joint.clamp_min_(0) if ax.two_tables or ay.two_tables else joint  # polynomials may be off to either side
+
+
+def backward(
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, order: Tensor, needs: list[bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients with respect to x, y and shares, empty where not needed."""
+    grads = [x.new_empty(x.shape if need else 0) for need in needs]
+    wanted = [slope if need else None for slope, need in zip(grads, needs)]
+    for rows in rows_together(x, axes):
+        _gradients(*_part((grad, x, y, shares, order, *wanted), (rows,)), axes)
+    return tuple(grads)
+
+
+def _gradients(
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, grad_x: Tensor | None, grad_y: Tensor | None,
+    grad_shares: Tensor | None, axes: Axes,
+) -> None:  # fmt: skip
+    ax, ay = axes
+    upstream = _Upstream(grad, axes, x.dtype)
+    even = 1 / x.shape[1] if shares is None else 1.0
+    factors = [even * ax.slope_factor * ay.factor, even * ax.factor * ay.slope_factor, ax.factor * ay.factor]
+    for part in samples_together(x):
+        some_x, some_y, votes, place, *results = _part((x, y, shares, order, grad_x, grad_y, grad_shares), (slice(None), part))
+        ordered = Ordered([some_x, some_y], axes, place.reshape(-1).long())
+        sums = [None if result is None else result.new_empty(len(ordered.runs.tiles), ordered.runs.length) for result in results]
+        for piece, (of_x, of_y), (p, q) in ordered.pieces():
+            windows = upstream.over(ordered, piece)
+            if sums[1] is not None:
+                sums[1][piece] = ay.slopes(of_y, q, ay.along(windows(False, True).mT, p))
+            along = None
+            if sums[2] is not None:
+                along = ax.along(windows(False, False), q)
+                sums[2][piece] = (p * along).sum(-1)
+            if sums[0] is not None:
+                if along is None or ax.two_tables:
+                    along = ax.along(windows(True, False), q)
+                sums[0][piece] = ax.slopes(of_x, p, along)
+        for result, total, factor, is_vote in zip(results, sums, factors, (False, False, True)):
+            if result is not None:
+                torch.mul(ordered.runs.scatter(total, some_x), factor if votes is None or is_vote else votes * factor, out=result)
+
+
+class _Upstream:
+    """Gradients (B, Kx, Ky) over the windows of all pairs of tiles, as values or slopes meet them."""
+
+    def __init__(self, grad: Tensor, axes: Axes, dtype: torch.dtype) -> None:
+        self._grad, self._axes, self._dtype = grad, axes, dtype
+        self._tables: dict[tuple[bool, bool], Tensor] = {}
+
+    def over(self, ordered: Ordered, piece: slice) -> Callable[[bool, bool], Tensor]:
+        """The windows (runs, size, size) of a piece's runs: a function of whether those of slopes are wanted, on either axis."""
+        place = ordered.runs.tiles[piece]
+        gathered: dict[tuple[bool, bool], Tensor] = {}
+
+        def windows(slopes_x: bool, slopes_y: bool) -> Tensor:
+            key = slopes_x and self._axes[0].two_tables, slopes_y and self._axes[1].two_tables
+            if key not in gathered:
+                gathered[key] = self._table(key).index_select(0, place).view(-1, self._axes[0].size, self._axes[1].size)
+            return gathered[key]
+
+        return windows
+
+    def _table(self, slopes: tuple[bool, bool]) -> Tensor:
+        """(B * tiles x * tiles y, size x * size y)."""
+        if slopes not in self._tables:
+            ax, ay = self._axes
+            extended = ay.expand(ax.expand(self._grad.mT, slopes[0]).mT, slopes[1]).to(self._dtype)
+            self._tables[slopes] = extended.unfold(1, ax.size, ax.step).unfold(2, ay.size, ay.step).reshape(-1, ax.size * ay.size)
+        return self._tables[slopes]
