@@ -188,6 +188,11 @@ def _terms(case: Case, name: str, result: Tensor) -> float:
     if operator == "squared_mutual_information":  # a quadratic form of at most 1 / beta, less 1
         # alpha and the ridge's own term, of at most 1 / ridge, nearly cancel in the gradient of a sample or two
         return 1 / case.settings["beta"] if name == "result" else given / (case.settings["ridge"] * case.settings["sigma"])
+    if operator == "contextual_similarity" and case.settings["distance"] == "cosine" and name == "result":
+        # of coincident points, distances are rounded to that of one, and exponents are distances over bandwidth times eps, 1e-5
+        exact = case.dtype == torch.float64
+        rounding = torch.finfo(torch.float64 if exact else torch.float32).eps
+        return 2 * rounding / (1e-5 * case.settings["bandwidth"]) / (EXACT if exact else SINGLE) * result.norm().item()
     if bins is None:
         return 0.0
     narrow = max(1.0, 0.4 / bins.effective_bandwidth)
