@@ -13,8 +13,8 @@ An operator declares the tensors it takes, its settings and the shape of its res
 Tensors are contiguous, those that may be left out may be None; `grad` may have been expanded, and is made contiguous too. Of this
 the operator makes two `torch.library.custom_op`s, forward and backward, opaque to tracing, so that `torch.compile(fullgraph=True)`
 and `torch.library.opcheck` take them on every supported version of torch; their fakes; the autograd formula; an error on a second
-derivative. Where nothing traces, the same functions are called without torch's dispatcher, whose way through Python costs 0.1 ms a
-call: as much as a histogram of a small image. Inside them autocast is off, as histograms are summed in the dtype given, and the
+derivative. Where nothing traces, the same functions are called without torch's dispatcher, whose way through Python costs
+as much as a histogram of a small image. Inside them autocast is off, as histograms are summed in the dtype given, and the
 first tensor's GPU is the current one, on which Triton launches kernels. The backend is chosen inside, where nothing is traced.
 """
 

@@ -63,7 +63,7 @@ def check_not_finite(cases: Cases, settings: Settings, backend: str, size: int) 
         names = ["result", *(f"gradient of {chosen.name}" for chosen in cases.chosen(settings))]
         for name, a, e, k in zip(names, (result, *grads), (expected, *expected_grads), (kept, *kept_grads)):
             where = f"{cases.name}, {given.name} not finite: {name}"
-            assert torch.equal(_kinds(a), _kinds(e)), f"{where}: {_kinds(a).tolist()}, expected {_kinds(e).tolist()}"
+            assert torch.equal(kinds(a), kinds(e)), f"{where}: {kinds(a).tolist()}, expected {kinds(e).tolist()}"
             assert torch.equal(a[0], k[0]), f"{where}: the other row changes"
             for row in range(1, len(result) if results_are_rows and a is not result else 0):
                 assert result[row].isfinite().all() or a[row].isnan().all(), f"{where}: a row is NaN in part"
@@ -88,7 +88,7 @@ def check_far_from_the_origin(
     assert_gradients_close(slopes, expected_slopes, 3 * bound, "x y")
 
 
-def _kinds(values: Tensor) -> Tensor:
+def kinds(values: Tensor) -> Tensor:
     """0 for a finite value, 1 and -1 for infinities, 2 for NaN."""
     return torch.where(values.isnan(), 2, torch.where(values.isinf(), values.sign(), 0))
 

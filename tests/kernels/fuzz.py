@@ -19,7 +19,7 @@ from torch import Tensor
 from huenet.kernels import Bins
 from huenet.kernels.common.cases import Settings, declared
 from huenet.kernels.common.windows import WINDOWS as WINDOW_OF
-from tests.kernels.agreement import EXACT, SINGLE
+from tests.kernels.agreement import EXACT, SINGLE, kinds
 from tests.kernels.strategies import BOUNDARIES, WINDOWS, gradients, upstream
 
 NAMES = tuple(declared())
@@ -164,8 +164,8 @@ def check(case: Case, backend: str) -> None:
     names = ["result", *(f"gradient of {chosen.name}" for chosen in declared()[case.operator].CASES.inputs)]
     for name, a, e, s in zip(names, *([z[0], *z[1]] for z in (actual, expected, same))):
         # where the reference overflows, but would not in float64, a backend need not
-        alike = (_kinds(a) == _kinds(s)) | (_kinds(a) == _kinds(e))
-        assert alike.all(), f"{name}: {_kinds(a).tolist()}, expected {_kinds(s).tolist()}"
+        alike = (kinds(a) == kinds(s)) | (kinds(a) == kinds(e))
+        assert alike.all(), f"{name}: {kinds(a).tolist()}, expected {kinds(s).tolist()}"
         if name != "result" and _ambiguous(case, name):
             continue
         finite = a.isfinite() & e.isfinite() & s.isfinite()
@@ -242,11 +242,6 @@ def _on_a_kink(case: Case) -> bool:
             if ((place - place.round()).abs() <= near * (1 + place.abs())).any():
                 return True
     return False
-
-
-def _kinds(values: Tensor) -> Tensor:
-    """0 for a finite value, 1 and -1 for infinities, 2 for NaN."""
-    return torch.where(values.isnan(), 2, torch.where(values.isinf(), values.sign(), 0))
 
 
 def fuzzed(operator: str, backend: str, count: int, most: int) -> None:
