@@ -9,11 +9,8 @@ extended range of bins, which is then folded onto the K real ones.
 from __future__ import annotations
 
 import functools
-import itertools
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,24 +18,7 @@ from torch.nn.functional import pad
 
 from .bins import Bins
 from .boundaries import BOUNDARIES, real_bins
-from .devices import budget
-from .windows import WINDOWS, is_separable
 
-
-class Budget(NamedTuple):
-    """How much is done at a time."""
-
-    ordered: int
-    """Samples put in order."""
-    responses: int
-    """Responses, or cells of windows."""
-
-
-#: torch sorts so many integers by radix, and fewer than half of them by comparison; responses stay in the cache, and in memory
-#: that the allocator keeps (with four times as many, a third of the time goes into page faults)
-CPU_BUDGET = Budget(1 << 16, 1 << 17)
-#: any other device must be given more at a time than it takes to launch a kernel: 128 MB of float32, chosen and not measured
-DEVICE_BUDGET = Budget(1 << 22, 1 << 25)
 #: slots of the shortest run
 SHORTEST_RUN = 8
 
@@ -132,12 +112,10 @@ def clamped_coordinate(bins: Bins, x: Tensor) -> Tensor:
     return bins.coordinate(x).clamp_(-beyond, bins.count + beyond)
 
 
-def parts(x: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cut samples (B, N) into parts to be ordered at a time: several small rows or a piece of a large one."""
-    (batch, samples), most = x.shape, budget(x, CPU_BUDGET, DEVICE_BUDGET).ordered
-    rows = max(most // max(samples, 1), 1)
-    for first, start in itertools.product(range(0, batch, rows), range(0, samples, most)):
-        yield slice(first, first + rows), slice(start, start + most)
+@functools.lru_cache(maxsize=256)
+def offsets(reach: int, device: torch.device) -> Tensor:
+    """The bins of a reach, in bins from its middle, float64."""
+    return torch.arange(reach, device=device, dtype=torch.float64) + (0.5 - reach / 2)
 
 
 @dataclass(frozen=True)
@@ -165,14 +143,6 @@ class Runs:
         slots[torch.repeat_interleave(shift, counts).add_(torch.arange(samples, device=device))] = order
         return cls(slots, run_tiles, length, order)
 
-    def pieces(self, *tilings: Tiling) -> Iterator[slice]:
-        """Cut the runs so that neither their responses nor their windows, as large as the product of reaches, are too many."""
-        reaches = [tiling.reach for tiling in tilings]
-        per_run = max(self.length * max(reaches), math.prod(reaches))
-        step = max(budget(self.tiles, CPU_BUDGET, DEVICE_BUDGET).responses // per_run, 1)
-        for start in range(0, len(self.tiles), step):
-            yield slice(start, start + step)
-
     def gather(self, values: Tensor) -> Tensor:
         """Values of the samples in slot order, (runs, length); 0 in empty slots."""
         values = values.flatten()
@@ -193,58 +163,3 @@ def _run_length(samples_per_tile: float, reach: int) -> int:
     wanted = samples_per_tile if samples_per_tile <= reach else samples_per_tile / 2
     longest = 1 << (2 * reach - 1).bit_length()
     return min(longest, max(SHORTEST_RUN, 1 << round(math.log2(max(wanted, 1)))))
-
-
-class Responses:
-    """Responses of samples over their reach. `values * factor` is the response, `slopes() * slope_factor` its derivative with
-    respect to the sample's bin coordinate; the constants are left to the caller, who multiplies smaller tensors."""
-
-    def __init__(self, tiling: Tiling, distance: Tensor) -> None:
-        """distance: float64, from the tile's centre, any shape; `values` gets a last dimension of tiling.reach."""
-        self._bins, width = tiling.bins, tiling.bins.effective_bandwidth
-        offsets = torch.arange(tiling.reach, device=distance.device, dtype=torch.float64) + (0.5 - tiling.reach / 2)
-        farthest = (tiling.tile + tiling.reach) / 2 + tiling.bins.radius(tiling.dtype) + 1
-        self._separable = is_separable(WINDOWS[tiling.bins.window], width, farthest, tiling.dtype)
-        if self._separable:
-            self._separate(distance, offsets, 1 / width, tiling.dtype)
-        else:
-            self._distance = distance.to(tiling.dtype).unsqueeze(-1) - offsets.to(tiling.dtype)
-            self.values, self.factor, self.slope_factor = self._bins.response(self._distance), 1.0, 1.0
-
-    def _separate(self, distance: Tensor, offsets: Tensor, a: float, dtype: torch.dtype) -> None:
-        """sinh(a/2) / (cosh(a/2) + cosh(a (u - o))), where 2 cosh = E F + 1 / (E F) with E = exp(a u), F = exp(-a o)."""
-        sample, column = torch.exp(a * distance), torch.exp(-a * offsets)
-        self._sample = torch.stack([sample, sample.reciprocal()], -1).to(dtype)
-        self._cosh = torch.stack([column, column.reciprocal()]).to(dtype)
-        self._sinh = torch.stack([column, -column.reciprocal()]).to(dtype)
-        self.factor = 2 * math.sinh(a / 2)
-        self.slope_factor = -a * self.factor
-        self.values = (self._sample @ self._cosh).add_(2 * math.cosh(a / 2)).reciprocal_()
-
-    def slopes(self) -> Tensor:
-        if not self._separable:
-            return self._bins.derivative(self._distance)
-        return (self._sample @ self._sinh).mul_(self.values).mul_(self.values)
-
-
-class Ordered:
-    """A part of samples in runs of one tile of each axis: distances from the tiles' centres and shares, (runs, length), and where
-    runs belong: image, and the tile of each axis."""
-
-    def __init__(self, axes: Sequence[Tensor], shares: Tensor | None, tilings: Sequence[Tiling], part: tuple[slice, slice]) -> None:
-        samples = [x[part] for x in axes]
-        key = torch.arange(len(samples[0]), device=samples[0].device).unsqueeze(1)
-        distances = []
-        for tiling, x in zip(tilings, samples):
-            tile, distance = tiling.locate(x)
-            key = key * tiling.count + tile
-            distances.append(distance)
-        tiles = math.prod(tiling.count for tiling in tilings)
-        self.runs = Runs.of(key, len(samples[0]) * tiles, max(tiling.reach for tiling in tilings))
-        self.distances = [self.runs.gather(distance) for distance in distances]
-        even = torch.full_like(samples[0], 1 / axes[0].shape[1]) if shares is None else shares[part]
-        self.share, self.tiles, rest = self.runs.gather(even), [], self.runs.tiles
-        for tiling in reversed(tilings):
-            self.tiles.insert(0, rest % tiling.count)
-            rest = rest // tiling.count
-        self.image = rest + part[0].start

@@ -20,7 +20,7 @@ from ..common.boundaries import BOUNDARIES
 from ..common.cells import Grid, grid_of, is_inside
 from ..common.polynomials import Table
 from ..common.separated import Separated, separated, sum_last
-from ..common.tiles import Tiling, clamped_coordinate
+from ..common.tiles import Tiling, clamped_coordinate, offsets
 from ..common.windows import WINDOWS, Window
 
 #: times as long as in a product of whole matrices a multiply-add takes in one of bands
@@ -89,7 +89,7 @@ class BinsAxis:
         return place if self._separated is None else self._separated.describe(place)
 
     def _distance(self, place: Tensor) -> Tensor:
-        return (place.unsqueeze(-1) - _offsets(self.size, place.device)).to(self._dtype)
+        return (place.unsqueeze(-1) - offsets(self.size, place.device)).to(self._dtype)
 
     def values(self, described: Tensor) -> Tensor:
         if self._separated is None:
@@ -170,12 +170,6 @@ class CellsAxis:
             identity = torch.eye(self._grid.bins.count, dtype=torch.float64, device=device)
             self._matrices[slopes, device] = self._expand(identity, slopes)
         return self._matrices[slopes, device]
-
-
-@functools.lru_cache(maxsize=256)
-def _offsets(reach: int, device: torch.device) -> Tensor:
-    """The bins of a reach, in bins from its middle."""
-    return torch.arange(reach, device=device, dtype=torch.float64) + (0.5 - reach / 2)
 
 
 @functools.lru_cache(maxsize=256)

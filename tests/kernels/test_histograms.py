@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from huenet.kernels import Bins, joint_histogram, soft_histogram
-from huenet.kernels.common import tiles
+from huenet.kernels.common.cells import Grid
 from huenet.kernels.common.windows import WINDOWS as ENTRIES
 from huenet.kernels.joint_histogram import portable, product, runs
 from huenet.kernels.joint_histogram.axes import of_cells
 from huenet.kernels.joint_histogram.ways import Way
+from huenet.kernels.soft_histogram import tiled
 from tests.assertions import assert_close, assert_gradients_close
 from tests.kernels.strategies import BOUNDARIES, COUNTS, WINDOWS, bins_of, gradients, samples
 
@@ -263,13 +264,23 @@ def test_large_rows_and_many_small_rows_are_cut_into_chunks(monkeypatch, way):
     assert_close(whole[0], expected[0], EXACT)
     assert_gradients_close(whole[1], expected[1], EXACT)
     for ordered, responses in ((100, 48), (1500, 5000)):  # parts of a row, run by run; two rows at a time, several runs
-        monkeypatch.setattr(tiles, "CPU_BUDGET", tiles.Budget(ordered, responses))
         monkeypatch.setattr(runs, "CPU_BUDGET", runs.Budget(ordered, responses, 1 << 16))
         monkeypatch.setattr(product, "CPU_BUDGET", 10 * responses)
         cut = gradients(joint(bins, 40, "torch"), [x, y, w])
         assert_close(cut[0], whole[0], EXACT)
         assert_gradients_close(cut[1], whole[1], EXACT)
-        assert_close(soft_histogram(x, weights=w), soft_histogram(x, weights=w, backend="reference"), EXACT)
+
+
+def test_soft_histograms_in_tiles_are_cut_into_chunks(monkeypatch):
+    x, w = samples(3, 700), samples(3, 700, seed=2, spill=0.0)
+    bins = Bins(64, bandwidth=0.3, window="triangular", boundary="reflect")  # whose knots lie on the ends of no cells
+    assert Grid.covering(bins, x) is None
+    expected = gradients(soft(bins, "reference"), [x, w])
+    for ordered, responses in ((100, 48), (1500, 5000)):
+        monkeypatch.setattr(tiled, "CPU_BUDGET", tiled.Budget(ordered, responses))
+        cut = gradients(soft(bins, "torch"), [x, w])
+        assert_close(cut[0], expected[0], EXACT)
+        assert_gradients_close(cut[1], expected[1], EXACT, "x weights")
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

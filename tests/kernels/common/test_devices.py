@@ -42,10 +42,11 @@ def test_the_budget_of_other_devices_gives_the_same(cases, monkeypatch):
         package = __import__(module.__name__.rpartition(".")[0] + ".portable", fromlist=["budget"])
         if hasattr(package, "budget"):
             monkeypatch.setattr(package, "budget", lambda like, cpu, accelerator: accelerator)
-    from huenet.kernels.common import cells, tiles
+    from huenet.kernels.common import cells
     from huenet.kernels.joint_histogram import product, runs
+    from huenet.kernels.soft_histogram import tiled
 
-    for module in (cells, tiles, product, runs):
+    for module in (cells, tiled, product, runs):
         monkeypatch.setattr(module, "budget", lambda like, cpu, accelerator: original(like, accelerator, accelerator))
     torch.testing.assert_close(cases.run(given, "torch", settings), expected, rtol=1e-12, atol=0)
 
