@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..common.bins import Bins
 from ..common.boundaries import BOUNDARIES
+from ..common.cells import is_inside
 from ..common.nonfinite import placeless
 from ..common.polynomials import MOST_TERMS, chebyshev_powers, series_about, terms_needed, tolerance
 from ..common.windows import WINDOWS, Window
@@ -62,8 +63,7 @@ class Moments:
     @classmethod
     def covering(cls, bins: Bins, x: Tensor, cell: int) -> Moments | None:
         """For pixels x, not empty; None where counting response by response takes no longer."""
-        low, high = torch.stack(x.aminmax()).tolist()
-        return _moments(bins, WINDOWS[bins.window], x.dtype, x.device, cell, bins.low <= low and high <= bins.high)
+        return _moments(bins, WINDOWS[bins.window], x.dtype, x.device, cell, is_inside(bins, x))
 
     @property
     def slots(self) -> int:
