@@ -13,7 +13,7 @@ from huenet.kernels.common.cases import Timing, declared
 TIERS = {
     "all": None,
     "others": ("triton", "torch", "naive", "compiled", "keops"),
-    "main": ("triton", "torch", "naive", "kornia", "monai", "pot", "histc", "numpy"),
+    "main": ("triton", "torch", "naive", "kornia", "monai", "pot", "pot_linear", "histc", "numpy"),
     "ours": ("triton", "torch"),
 }
 #: cases of these tiers stand in README's table and in the bars of the speed-up

@@ -45,8 +45,8 @@ def kornia_information(case: Case) -> Run:
 
 
 def _kornia_bins(case: Case, like: Tensor) -> tuple[Tensor, Tensor]:
-    dtype = torch.promote_types(like.dtype, torch.float32)  # half precision cannot hold 256 centres
-    centers = (torch.arange(case.bins, dtype=dtype, device=like.device) + 0.5) / case.bins
+    # half precision cannot hold 256 centres
+    centers = _centers(case, like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32)))
     return centers, centers.new_tensor(deviation(case.bandwidth) / case.bins)
 
 
@@ -123,11 +123,30 @@ def pot_histograms(case: Case) -> Run:
     import ot
 
     def run(given: SimpleNamespace) -> Tensor:
-        centers = (torch.arange(case.bins, dtype=given.p.dtype, device=given.p.device) + 0.5) / case.bins
-        places = centers.unsqueeze(1).expand(-1, len(given.p))
+        places = _centers(case, given.p).unsqueeze(1).expand(-1, len(given.p))
         return ot.wasserstein_circle(places, places, given.p.T, given.q.T, p=1)
 
     return run
+
+
+def pot_linear_samples(case: Case) -> Run:
+    import ot
+
+    return lambda given: ot.linear_circular_ot(given.x.T, given.other.T)
+
+
+def pot_linear_histograms(case: Case) -> Run:
+    import ot
+
+    def run(given: SimpleNamespace) -> Tensor:
+        places = _centers(case, given.p).unsqueeze(1).expand(-1, len(given.p))
+        return ot.linear_circular_ot(places, places, given.p.T, given.q.T)
+
+    return run
+
+
+def _centers(case: Case, like: Tensor) -> Tensor:
+    return (torch.arange(case.bins, dtype=like.dtype, device=like.device) + 0.5) / case.bins
 
 
 def histc(case: Case) -> Run:

@@ -68,6 +68,13 @@ PROVIDERS = {
         same=False,
         tolerance=0.05,  # the gradient is made of signs, some of which flip with rounding near the median
     ),
+    "pot_linear": Provider(
+        "POT, linear",
+        "`linear_circular_ot`: the distance of both to the uniform measure, compared; given samples, without bins",
+        ("POT", "ot"),
+        same=False,
+        tolerance=0.05,  # likewise of quantiles
+    ),
     "huenet_order_1": Provider("huenet, order 1", "`emd(order=1)`: what POT computes", same=False, tolerance=0.05),
     "histc": Provider("torch.histc", "hard bins, no gradient: a lower bound", same=False, tolerance=1e-2, gradient=False),
     "numpy": Provider("numpy.histogram2d", "hard bins, no gradient: a lower bound", same=False, tolerance=1e-2, gradient=False),

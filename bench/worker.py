@@ -62,7 +62,7 @@ class Session:
             result.backward(upstream)
         seconds = self._since(start)
         slopes = {name: getattr(given, name).grad for name in inputs.differentiated} if self.provider.gradient else {}
-        tolerance = operator.tolerance(self.name, self.provider.tolerance)
+        tolerance = operator.tolerance(self.name, self.provider.tolerance, case.dtype)
         errors = gate.check(gate.Outcome(result.detach(), slopes), expected, inputs, case, tolerance)
         if errors.wrong:
             raise Failure("wrong", errors.wrong)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .arguments import integer, number
 from .boundaries import BOUNDARIES
+from .measured import HIGH, LOW, MeasuredBins, between, extremes
 from .windows import WINDOWS
 
 
@@ -67,6 +68,70 @@ class Bins:
         width = number("bins.bandwidth", self.effective_bandwidth)
         values = self.count, self.low, self.high, width, self.boundary, self.window
         object.__setattr__(self, "spec", ",".join(map(str, values)))
+
+    @classmethod
+    def of(
+        cls,
+        x: Tensor,
+        count: int = 256,
+        *,
+        dim: int | tuple[int, ...] | None = None,
+        gradient: bool = False,
+        bandwidth: float | None = None,
+        boundary: str = "open",
+        window: str = "logistic",
+    ) -> MeasuredBins:
+        """Bins over the range of samples, from the least to the largest finite one. The host does not wait for them.
+
+        Args:
+            x: samples, floating.
+            count, bandwidth, boundary, window: as for `Bins`.
+            dim: dimensions over which the range is taken; a batch (B, N) has one for each row with -1. None is one for all.
+            gradient: whether the extremes are differentiated: samples then also move the range, as where data are normalised by
+                their extremes. Else the range is constant, and each sample moves within it.
+
+        Returns:
+            what all functions take as `bins`. Where all samples are the same, the range is 1 wide with them in its middle, as
+            numpy.histogram's is.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what was expected and what came.
+        """
+        if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
+            raise TypeError(f"x must be a floating torch.Tensor, got {getattr(x, 'dtype', type(x).__name__)}")
+        low, high = extremes(x if gradient else x.detach(), dim)
+        return cls.between(low, high, count, bandwidth=bandwidth, boundary=boundary, window=window)
+
+    @classmethod
+    def between(
+        cls,
+        low: Tensor | float,
+        high: Tensor | float,
+        count: int = 256,
+        *,
+        bandwidth: float | None = None,
+        boundary: str = "open",
+        window: str = "logistic",
+    ) -> MeasuredBins:
+        """Bins over a range of tensors, of which nothing is read by the host: quantiles, running extremes, one for each image.
+
+        Args:
+            low, high: the range, one of them at least a tensor; shapes that broadcast to the samples', such as () or (B, 1).
+                Where they require gradients, they get them. Where low is high, the range is 1 wide about it; where low is above
+                high, or not a number, results are NaN.
+            count, bandwidth, boundary, window: as for `Bins`.
+
+        Returns:
+            what all functions take as `bins`. Samples are placed to count * 2^-26 of a bin in float32, of the range's own width.
+
+        Raises:
+            TypeError, ValueError: naming the argument, what was expected and what came.
+        """
+        return between(low, high, cls(count, LOW, HIGH, bandwidth, boundary, window))
+
+    def recount(self, count: int) -> Bins:
+        """The same with another number of bins."""
+        return Bins(count, self.low, self.high, self.bandwidth, self.boundary, self.window)
 
     @property
     def effective_bandwidth(self) -> float:
@@ -125,9 +190,9 @@ class Bins:
         return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window)
 
 
-def as_bins(bins: int | Bins, name: str = "bins") -> Bins:
-    """An int as `Bins` of that count over [0, 1]; `Bins` as they are. TypeError otherwise."""
-    if isinstance(bins, Bins):
+def as_bins(bins: int | Bins | MeasuredBins, name: str = "bins") -> Bins | MeasuredBins:
+    """An int as `Bins` of that count over [0, 1]; bins as they are. TypeError otherwise."""
+    if isinstance(bins, Bins | MeasuredBins):
         return bins
     if isinstance(bins, bool) or not isinstance(bins, numbers.Integral):
         raise TypeError(f"{name} must be an int or huenet.kernels.Bins, got {type(bins).__name__}")
@@ -136,12 +201,17 @@ def as_bins(bins: int | Bins, name: str = "bins") -> Bins:
     return Bins(count=bins)
 
 
-def as_bins_pair(bins: int | Bins, bins_y: int | Bins | None) -> tuple[Bins, Bins]:
+def as_bins_pair(
+    bins: int | Bins | MeasuredBins, bins_y: int | Bins | MeasuredBins | None
+) -> tuple[Bins | MeasuredBins, Bins | MeasuredBins]:
     """The bins of both axes: `bins_y` None repeats `bins`, an int is `bins` with that count."""
     first = as_bins(bins)
     if bins_y is None:
         return first, first
-    if isinstance(bins_y, Bins):
-        return first, bins_y
-    count = as_bins(bins_y, "bins_y").count
-    return first, Bins(count, first.low, first.high, first.bandwidth, first.boundary, first.window)
+    second = as_bins(bins_y, "bins_y")
+    return first, second if second is bins_y else first.recount(second.count)
+
+
+def placed(x: Tensor, bins: Bins | MeasuredBins) -> tuple[Tensor, Bins]:
+    """Samples and the plain bins that they fall into."""
+    return (bins.place(x), bins.unit) if isinstance(bins, MeasuredBins) else (x, bins)

@@ -4,7 +4,8 @@ soft_histogram and emd; what is gained by fusing them: README.md beside this fil
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins
+from ..common.bins import Bins, as_bins, placed
+from ..common.measured import MeasuredBins
 from ..common.operator import Operator
 from ..emd import root_mean
 from . import portable, reference
@@ -23,7 +24,7 @@ OPERATOR = Operator(
 def histogram_emd(
     x: Tensor,
     target: Tensor,
-    bins: int | Bins = 256,
+    bins: int | Bins | MeasuredBins = 256,
     *,
     circular: bool = True,
     squared: bool = False,
@@ -50,7 +51,8 @@ def histogram_emd(
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
     """
     bins = as_bins(bins)
-    x, target = _broadcast(x, target, bins)
+    x, target = _broadcast(x, target, bins.count)
+    x, bins = placed(x, bins)
     if not isinstance(squared, bool) or not isinstance(circular, bool):
         raise TypeError(f"circular and squared must be True or False, got {circular!r} and {squared!r}")
     shares = arguments.shares(x, weights)
@@ -58,9 +60,9 @@ def histogram_emd(
     return cost if squared else root_mean(cost, bins.count)
 
 
-def _broadcast(x: Tensor, target: Tensor, bins: Bins) -> tuple[Tensor, Tensor]:
+def _broadcast(x: Tensor, target: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Samples (..., N) and target (..., K) over the same leading dimensions, in their common dtype."""
     x, target = arguments.samples("x", x), arguments.samples("target", target)
-    if target.shape[-1] != bins.count:
-        raise ValueError(f"target must have as many bins as bins says, expected {bins.count}, got {tuple(target.shape)}")
+    if target.shape[-1] != count:
+        raise ValueError(f"target must have as many bins as bins says, expected {count}, got {tuple(target.shape)}")
     return arguments.one_batch(x, target, ("x", "target"), 1)

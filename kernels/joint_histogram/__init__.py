@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins_pair
+from ..common.bins import Bins, as_bins_pair, placed
+from ..common.measured import MeasuredBins
 from ..common.operator import Operator
 from . import portable, reference
 
@@ -20,8 +21,8 @@ OPERATOR = Operator(
 def joint_histogram(
     x: Tensor,
     y: Tensor,
-    bins: int | Bins = 256,
-    bins_y: int | Bins | None = None,
+    bins: int | Bins | MeasuredBins = 256,
+    bins_y: int | Bins | MeasuredBins | None = None,
     *,
     weights: Tensor | None = None,
     backend: str | None = None,
@@ -47,6 +48,7 @@ def joint_histogram(
     """
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)
+    (x, bins_x), (y, bins_y) = placed(x, bins_x), placed(y, bins_y)
     shares = arguments.shares(x, weights)
     joint = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, backend=backend)
     return joint.view(*x.shape[:-1], bins_x.count, bins_y.count)

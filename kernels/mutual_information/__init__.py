@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins_pair
+from ..common.bins import Bins, as_bins_pair, placed
+from ..common.measured import MeasuredBins
 from ..common.operator import Operator
 from . import portable, reference
 
@@ -58,8 +59,8 @@ def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 def mutual_information(
     x: Tensor,
     y: Tensor,
-    bins: int | Bins = 256,
-    bins_y: int | Bins | None = None,
+    bins: int | Bins | MeasuredBins = 256,
+    bins_y: int | Bins | MeasuredBins | None = None,
     *,
     weights: Tensor | None = None,
     marginals: str = "joint",
@@ -84,6 +85,7 @@ def mutual_information(
         raise ValueError(f"marginals must be 'joint' or 'histogram', got {marginals!r}")
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)
+    (x, bins_x), (y, bins_y) = placed(x, bins_x), placed(y, bins_y)
     shares = arguments.shares(x, weights)
     terms = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, marginals, backend=backend)
     return MutualInformation(*terms.view(*x.shape[:-1], 4).unbind(-1))

@@ -6,7 +6,8 @@ import numbers
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins
+from ..common.bins import Bins, as_bins, placed
+from ..common.measured import MeasuredBins
 from ..common.operator import Operator
 from . import portable, reference
 from .patches import Patches
@@ -29,7 +30,7 @@ OPERATOR = Operator(
 
 
 def patch_histogram(
-    x: Tensor, bins: int | Bins, *, patch: int = 8, stride: int | None = None, backend: str | None = None
+    x: Tensor, bins: int | Bins | MeasuredBins, *, patch: int = 8, stride: int | None = None, backend: str | None = None
 ) -> Tensor:
     """Differentiable histograms of an image's patches: the sum of the pixels' responses in each bin (HarmonicGAN, Zhang et al.
     2019, phi_h of "low-level soft histogram").
@@ -52,9 +53,9 @@ def patch_histogram(
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
     """
-    if not isinstance(bins, Bins):
+    if not isinstance(bins, Bins | MeasuredBins):
         bins = Bins(as_bins(bins).count, boundary="reflect", window="triangular")
-    x = arguments.samples("x", x)
+    x, bins = placed(arguments.samples("x", x), bins)
     if x.dim() != 4:
         raise ValueError(f"x must be images (B, C, H, W), got {tuple(x.shape)}")
     patch = _length("patch", patch)

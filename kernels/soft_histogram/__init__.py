@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins
+from ..common.bins import Bins, as_bins, placed
+from ..common.measured import MeasuredBins
 from ..common.operator import Operator
 from . import portable, reference
 
@@ -17,13 +18,15 @@ OPERATOR = Operator(
 )
 
 
-def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None = None, backend: str | None = None) -> Tensor:
+def soft_histogram(
+    x: Tensor, bins: int | Bins | MeasuredBins = 256, *, weights: Tensor | None = None, backend: str | None = None
+) -> Tensor:
     """Differentiable histogram of the samples on the last dimension: the mean response of each bin (Hue-Net, Eq. 5).
 
     Args:
         x: samples, (..., N), floating; half precision is computed and returned in float32. Values outside the bins' range are
             treated as `Bins` says; a NaN sample makes its whole histogram NaN.
-        bins: number of bins over [0, 1], or `Bins`.
+        bins: number of bins over [0, 1], or `Bins`; `Bins.of(x, count)` for the samples' own range.
         weights: non-negative votes, or a boolean mask, broadcastable to x, normalised to mean 1 over the samples; differentiable.
             Where they sum to zero the histogram and its gradients are zero. Negative ones are not refused: the formula stands.
         backend: "triton" (fused kernels, for GPUs; not run on one yet), "torch" (moments of cells, any device) or "reference"
@@ -37,8 +40,7 @@ def soft_histogram(x: Tensor, bins: int | Bins = 256, *, weights: Tensor | None 
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
     """
-    bins = as_bins(bins)
-    x = arguments.samples("x", x)
+    x, bins = placed(arguments.samples("x", x), as_bins(bins))
     shares = arguments.shares(x, weights)
     histogram = OPERATOR(arguments.rows(x), arguments.rows(shares), bins, backend=backend)
     return histogram.view(*x.shape[:-1], bins.count)

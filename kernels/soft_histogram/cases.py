@@ -69,14 +69,15 @@ def grown(operator: str, images: list[str]) -> dict[str, list[Timing]]:
         "quick": [Timing(operator, side=64, bins=64)],
         "cpu": [
             Timing(operator, tier="all"),
-            *small.vary(bins=[32]),
+            *small.vary(bins=[32, 64]),
             *row.vary(side=[64, 128, 512]),
             *row.vary("ours", side=[1024, 2048, 4096]),
             *middle.vary(bins=[32, 64, 256, 1024]),
             *small.vary(batch=[4, 16]),
             *small.vary("ours", batch=[64, 256]),
             *row.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
-            *middle.vary(dtype=["float16", "bfloat16"]),
+            *middle.vary(bandwidth=[4.0]),
+            *middle.vary(dtype=["float16", "bfloat16", "float64"]),
             *row.vary("ours", image=images),
         ],
         "gpu": [
@@ -88,7 +89,7 @@ def grown(operator: str, images: list[str]) -> dict[str, list[Timing]]:
             *row.vary(batch=[4, 16]),
             *row.vary("ours", batch=[64, 256]),
             *batch.vary("ours", bandwidth=[0.2, 1.0, 2.0, 4.0]),
-            *batch.vary(dtype=["float16", "bfloat16"]),
+            *batch.vary(dtype=["float16", "bfloat16", "float64"]),
             *batch.vary("ours", image=images),
         ],
     }
