@@ -209,7 +209,6 @@ OPERATORS = {
         {
             "huenet_order_1": lambda case: lambda given: kernels.emd(given.p, given.q, circular=True, order=1),
             "pot": peers.pot_histograms,
-            "pot_linear": peers.pot_linear_histograms,
         },
     ),
     "hue_net_loss": Operator(

@@ -135,16 +135,6 @@ def pot_linear_samples(case: Case) -> Run:
     return lambda given: ot.linear_circular_ot(given.x.T, given.other.T)
 
 
-def pot_linear_histograms(case: Case) -> Run:
-    import ot
-
-    def run(given: SimpleNamespace) -> Tensor:
-        places = _centers(case, given.p).unsqueeze(1).expand(-1, len(given.p))
-        return ot.linear_circular_ot(places, places, given.p.T, given.q.T)
-
-    return run
-
-
 def _centers(case: Case, like: Tensor) -> Tensor:
     return (torch.arange(case.bins, dtype=like.dtype, device=like.device) + 0.5) / case.bins
 

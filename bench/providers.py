@@ -70,7 +70,7 @@ PROVIDERS = {
     ),
     "pot_linear": Provider(
         "POT, linear",
-        "`linear_circular_ot`: the distance of both to the uniform measure, compared; given samples, without bins",
+        "`linear_circular_ot`: both compared by way of the uniform measure; samples, without bins, as histograms get no gradient",
         ("POT", "ot"),
         same=False,
         tolerance=0.05,  # likewise of quantiles
