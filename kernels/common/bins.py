@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .arguments import integer, number
 from .boundaries import BOUNDARIES
-from .measured import HIGH, LOW, MeasuredBins, between, extremes
+from .ranges import HIGH, LOW, as_range, brought, brought_back, extremes
 from .windows import WINDOWS
 
 
@@ -127,7 +127,7 @@ class Bins:
         Raises:
             TypeError, ValueError: naming the argument, what was expected and what came.
         """
-        return between(low, high, cls(count, LOW, HIGH, bandwidth, boundary, window))
+        return MeasuredBins(cls(count, LOW, HIGH, bandwidth, boundary, window), *as_range(low, high))
 
     def recount(self, count: int) -> Bins:
         """The same with another number of bins."""
@@ -188,6 +188,40 @@ class Bins:
     def from_spec(spec: str) -> Bins:
         count, low, high, bandwidth, boundary, window = spec.split(",")
         return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window)
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredBins:
+    """Equal bins over [low, high] of tensors, as `Bins.of` and `Bins.between` make them; given to functions as `Bins` are."""
+
+    #: over the range that samples are brought to
+    unit: Bins
+    #: float64, broadcast against the samples
+    low: Tensor
+    high: Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of bins K."""
+        return self.unit.count
+
+    @property
+    def edges(self) -> Tensor:
+        """The count + 1 bin edges, float64: (..., K + 1) for a range of shape (..., 1), (K + 1,) for one of a single number."""
+        return brought_back(self.unit.edges, self.low, self.high)
+
+    @property
+    def centers(self) -> Tensor:
+        """The count bin centres, float64, likewise."""
+        return brought_back(self.unit.centers, self.low, self.high)
+
+    def recount(self, count: int) -> MeasuredBins:
+        """The same with another number of bins."""
+        return MeasuredBins(self.unit.recount(count), self.low, self.high)
+
+    def place(self, x: Tensor) -> Tensor:
+        """Samples (...) brought to the range of `unit`. ValueError where this is no range of theirs."""
+        return brought(x, self.low, self.high)
 
 
 def as_bins(bins: int | Bins | MeasuredBins, name: str = "bins") -> Bins | MeasuredBins:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 T = TypeVar("T")
+#: devices that have autocast, of which torch.compile need not ask: before torch 2.12 it cannot
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
 
 
 def budget(like: Tensor, cpu: T, accelerator: T) -> T:
@@ -19,7 +21,7 @@ def budget(like: Tensor, cpu: T, accelerator: T) -> T:
 def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
     """Context in which autocast, where the device has one, does not touch what is computed."""
     kind = like.device.type
-    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    on = (kind in _AUTOCAST or torch.amp.is_autocast_available(kind)) and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if on else contextlib.nullcontext()
 
 

@@ -4,8 +4,7 @@ soft_histogram and emd; what is gained by fusing them: README.md beside this fil
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins, placed
-from ..common.measured import MeasuredBins
+from ..common.bins import Bins, MeasuredBins, as_bins, placed
 from ..common.operator import Operator
 from ..emd import root_mean
 from . import portable, reference

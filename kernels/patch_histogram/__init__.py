@@ -6,8 +6,7 @@ import numbers
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins, placed
-from ..common.measured import MeasuredBins
+from ..common.bins import Bins, MeasuredBins, as_bins, placed
 from ..common.operator import Operator
 from . import portable, reference
 from .patches import Patches

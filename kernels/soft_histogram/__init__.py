@@ -3,8 +3,7 @@
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, as_bins, placed
-from ..common.measured import MeasuredBins
+from ..common.bins import Bins, MeasuredBins, as_bins, placed
 from ..common.operator import Operator
 from . import portable, reference
 

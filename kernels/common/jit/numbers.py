@@ -40,7 +40,7 @@ def _from_bits(bits: int) -> float:
 @triton.jit
 def number(value):
     """A number in a kernel."""
-    value = tl.to_tensor(value)  # the interpreter has floats as they are
+    value = tl.core.to_tensor(value)  # the interpreter has floats as they are
     if value.dtype == tl.int64:
         value = value.to(tl.float64, bitcast=True)
     return value
