@@ -1,7 +1,7 @@
 """Soft histogram and its squared earth mover's distance to a target in one pass, in Triton.
 
-A program holds an image's histogram: it adds the parts that the soft histogram's forward kernel wrote, subtracts the target, finds
-the best cyclic shift from two cumulative sums, and writes the distance and its gradient with respect to the histogram. Derivation:
+A program holds an image's histogram: it folds what the soft histogram's forward kernel summed, subtracts the target, finds the best
+cyclic shift from two cumulative sums, and writes the distance and its gradient with respect to the histogram. Derivation:
 README.md beside this file. Bins that a program does not hold, or that are not cut into tiles: the histogram's kernels, then
 portable.py.
 """
@@ -12,15 +12,13 @@ import triton.language as tl
 from torch import Tensor
 
 from ..common.bins import Bins
-from ..common.jit.axis import is_tiled, make_axis
+from ..common.jit.axis import make_axis
 from ..common.jit.boundaries import folded_bins
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..soft_histogram import fused as soft_histogram
-from ..soft_histogram.fused import backward_scaled, fill_sums, folded, padded_tiles, too_many_tiles
+from ..soft_histogram.fused import backward_scaled, fill_sums, folded, held_by_one, padded_tiles
 from . import portable
 
-#: cells of partial histograms that a program adds at a time
-CELLS = 4096
 #: the most bins, all of which a program holds
 MOST_BINS = 4096
 
@@ -41,18 +39,18 @@ def _cumulative(values):
 
 @kernel
 def _distance_kernel(
-    sums_ptr,  # (B, NP, A.REACH * BT + 1)
+    sums_ptr,  # (B, A.REACH * BT + 1)
     target_ptr,  # (B, A.K)
     distance_ptr,  # (B,)
     slope_ptr,  # (B, 2, A.K): rounded, and what rounding left
-    NP, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr,
+    A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr,
     PADDED: tl.constexpr,  # a power of two, at least A.K
-    PARTS_AT_ONCE: tl.constexpr, CIRCULAR: tl.constexpr, ACC: tl.constexpr,
+    CIRCULAR: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
     o_k = tl.arange(0, PADDED)
     m_k = o_k < A.K
-    histogram = folded(sums_ptr, i_b, NP, o_k, A, FOLDED, BT, PARTS_AT_ONCE, ACC)
+    histogram = folded(sums_ptr, i_b, o_k, A, FOLDED, BT, ACC)
     difference = histogram - tl.load(target_ptr + i_b * A.K + o_k, mask=m_k, other=0.0).to(ACC)
     difference = tl.where(m_k, difference, 0.0)
     cumulative, rest = _cumulative(difference)
@@ -84,7 +82,7 @@ def _distance_kernel(
 
 def _is_fused(bins: Bins, dtype: torch.dtype) -> bool:
     """Whether one program can hold a histogram of these bins."""
-    return is_tiled(bins, dtype) and too_many_tiles(bins, dtype) is None and bins.count <= MOST_BINS
+    return held_by_one(bins, dtype) and bins.count <= MOST_BINS
 
 
 def unserved(x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circular: bool) -> str | None:
@@ -107,9 +105,8 @@ def forward(x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circul
     sums = fill_sums(x, shares, axis)
     distance, slope = x.new_empty(len(x)), x.new_empty(len(x), 2, bins.count)
     launch(
-        _distance_kernel, len(x), sums, target, distance, slope, sums.shape[1], A=axis, FOLDED=folded_bins(axis),
-        BT=padded_tiles(axis), PADDED=padded, PARTS_AT_ONCE=max(CELLS // padded, 1), CIRCULAR=circular, ACC=accumulator(x.dtype),
-        work=Work("cell", CELLS, sums.shape[1] * target.numel()),
+        _distance_kernel, len(x), sums, target, distance, slope, A=axis, FOLDED=folded_bins(axis), BT=padded_tiles(axis),
+        PADDED=padded, CIRCULAR=circular, ACC=accumulator(x.dtype), work=Work("bin", padded, target.numel()),
     )  # fmt: skip
     return distance, slope
 

@@ -15,13 +15,14 @@ from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, load_samples, own_share, store_sum
 from ..common.jit.responses import reach_responses
-from . import dense
+from . import dense, table
+from .table import table_grid
 
-#: samples at a time for each warp; bins that a program of the fold has, and parts that it adds at a time
-BN, FOLD, PARTS_AT_ONCE = 32, 64, 32
+#: samples at a time for each warp; bins that a program of the fold has
+BN, FOLD = 32, 64
 #: programs wanted in all, some waves of them on the largest GPUs
 PROGRAMS = 4096
-#: the most tiles, whose reaches a program holds
+#: the most tiles whose reaches a program holds; groups of more are other programs
 MOST_TILES = 128
 
 
@@ -29,13 +30,14 @@ MOST_TILES = 128
 def _forward_kernel(
     x_ptr,  # (B, N)
     shares_ptr,  # (B, N) if WEIGHTED
-    sums_ptr,  # (B, NP, A.REACH * BT + 1): the last is 0, or NaN if a sample or share is
-    N, NP, a, A: tl.constexpr, BT: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
+    sums_ptr,  # (B, NP, A.REACH * BT * GROUPS + 1): the last is 0, or NaN if a sample or share is
+    N, NP, a, A: tl.constexpr, BT: tl.constexpr, GROUPS: tl.constexpr, BN: tl.constexpr, WEIGHTED: tl.constexpr, ACC: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    i_b, i_p = image_and_part(NP * A.STEPS)
-    first, i_p = i_p % A.STEPS * A.SPAN, i_p // A.STEPS
-    o_t = tl.arange(0, BT)
+    i_b, i_p = image_and_part(NP * (A.STEPS * GROUPS))
+    first, i_g = i_p % A.STEPS * A.SPAN, i_p // A.STEPS % GROUPS
+    i_p = i_p // (A.STEPS * GROUPS)
+    o_t = i_g * BT + tl.arange(0, BT)
     sums, bad = tl.zeros([A.SPAN, BT], ACC), tl.zeros([BN], ACC)
     for start in range(i_p * BN, N, NP * BN):
         o_n = start + tl.arange(0, BN)
@@ -51,46 +53,38 @@ def _forward_kernel(
         one_hot = (o_t[None, :] == tile[:, None]) & (o_n < N)[:, None]
         sums = tl.dot(value, one_hot.to(ACC), acc=sums, input_precision=PRECISION, out_dtype=ACC)
     sums = (sums * number(a.FACTOR) + sums * number(a.FACTOR_LOW)) * own_share(N, WEIGHTED, ACC)
-    sums_ptr += (i_b * NP + i_p) * (A.REACH * BT + 1)
-    tl.store(sums_ptr + (first + tl.arange(0, A.SPAN))[:, None] * BT + o_t[None, :], sums)
-    if first == 0:
-        tl.store(sums_ptr + A.REACH * BT, tl.sum(bad))
+    sums_ptr += (i_b * NP + i_p) * (A.REACH * BT * GROUPS + 1)
+    tl.store(sums_ptr + (first + tl.arange(0, A.SPAN))[:, None] * (BT * GROUPS) + o_t[None, :], sums)
+    if (first == 0) & (i_g == 0):
+        tl.store(sums_ptr + A.REACH * BT * GROUPS, tl.sum(bad))
 
 
 @triton.jit
 def folded(
-    sums_ptr, i_b, NP, o_k, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, PARTS_AT_ONCE: tl.constexpr,
-    ACC: tl.constexpr,
+    sums_ptr, i_b, o_k, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, ACC: tl.constexpr
 ):  # fmt: skip
-    """Bins o_k of an image's histogram, each the sum of its places in all reaches over all parts."""
-    sums_ptr += i_b * NP * (A.REACH * BT + 1)
-    total = tl.zeros(o_k.shape, ACC)
-    for start in range(0, NP, PARTS_AT_ONCE):
-        o_p = start + tl.arange(0, PARTS_AT_ONCE)
-        m_p = o_p < NP
-        part_ptr = sums_ptr + o_p.to(tl.int64) * (A.REACH * BT + 1)
-        for i_m in range(FOLDED):
-            place = extended_bin(o_k, i_m, A)
-            if tl.max(place) >= 0:  # most bins are far from the ends of the range
-                for back in range(A.REACH // A.TILE):
-                    tile, first = extended_tile(place // A.TILE, back, A)
-                    exists = (o_k < A.K) & (place >= 0) & (tile >= 0)
-                    at = (first + place % A.TILE) * BT + tile
-                    total += tl.sum(tl.load(part_ptr[:, None] + at[None, :], mask=m_p[:, None] & exists[None, :], other=0.0), 0)
-        total += tl.sum(tl.load(part_ptr + A.REACH * BT, mask=m_p, other=0.0))
+    """Bins o_k of an image's histogram, each the sum of its places in all reaches."""
+    sums_ptr += i_b * (A.REACH * BT + 1)
+    total = tl.zeros(o_k.shape, ACC) + tl.load(sums_ptr + A.REACH * BT)
+    for i_m in range(FOLDED):
+        place = extended_bin(o_k, i_m, A)
+        if tl.max(place) >= 0:  # most bins are far from the ends of the range
+            for back in range(A.REACH // A.TILE):
+                tile, first = extended_tile(place // A.TILE, back, A)
+                exists = (o_k < A.K) & (place >= 0) & (tile >= 0)
+                total += tl.load(sums_ptr + (first + place % A.TILE) * BT + tile, mask=exists, other=0.0)
     return total
 
 
 @kernel
 def _fold_kernel(
-    sums_ptr,  # (B, NP, A.REACH * BT + 1)
+    sums_ptr,  # (B, A.REACH * BT + 1)
     histogram_ptr,  # (B, A.K)
-    NP, NK, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, PARTS_AT_ONCE: tl.constexpr,
-    ACC: tl.constexpr,
+    NK, A: tl.constexpr, FOLDED: tl.constexpr, BT: tl.constexpr, BK: tl.constexpr, ACC: tl.constexpr,
 ):  # fmt: skip
     i_b, i_k = image_and_part(NK)
     o_k = i_k * BK + tl.arange(0, BK)
-    total = folded(sums_ptr, i_b, NP, o_k, A, FOLDED, BT, PARTS_AT_ONCE, ACC)
+    total = folded(sums_ptr, i_b, o_k, A, FOLDED, BT, ACC)
     tl.store(histogram_ptr + i_b * A.K + o_k, total, mask=o_k < A.K)
 
 
@@ -153,18 +147,14 @@ def _backward_kernel(
                 store_sum(grad_shares_ptr + i_b * N + o_n, tl.sum(column * value, axis=0), o_n < N, first)
 
 
-def too_many_tiles(bins: Bins, dtype: torch.dtype) -> str | None:
-    """Why so many bins cannot be held on chip, None if they can."""
-    return (
-        f"holds at most {MOST_TILES * 16} bins on chip, got {bins.count}"
-        if padded_tiles(make_axis(bins, dtype)) > MOST_TILES
-        else None
-    )
+def held_by_one(bins: Bins, dtype: torch.dtype) -> bool:
+    """Whether bins are cut into tiles, and so few that a program holds what they reach."""
+    return is_tiled(bins, dtype) and padded_tiles(make_axis(bins, dtype)) <= MOST_TILES
 
 
 def unserved(x: Tensor, shares: Tensor | None, bins: Bins) -> str | None:
     """Why the kernels cannot serve these bins, None if they can."""
-    return too_many_tiles(bins, x.dtype) if is_tiled(bins, x.dtype) else dense.too_wide(bins, x.dtype)
+    return None if is_tiled(bins, x.dtype) else dense.too_wide(bins, x.dtype)
 
 
 def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
@@ -175,28 +165,30 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     sums = fill_sums(x, shares, axis)
     histogram = x.new_empty(len(x), bins.count)
     launch(
-        _fold_kernel, len(x) * blocks, sums, histogram, sums.shape[1], blocks, A=axis, FOLDED=folded_bins(axis),
-        BT=padded_tiles(axis), BK=FOLD, PARTS_AT_ONCE=PARTS_AT_ONCE, ACC=accumulator(x.dtype),
-        work=Work("cell", FOLD * PARTS_AT_ONCE, sums.shape[1] * histogram.numel()),
+        _fold_kernel, len(x) * blocks, sums, histogram, blocks, A=axis, FOLDED=folded_bins(axis), BT=padded_tiles(axis), BK=FOLD,
+        ACC=accumulator(x.dtype), work=Work("bin", FOLD, histogram.numel()),
     )  # fmt: skip
     return histogram
 
 
 def fill_sums(x: Tensor, shares: Tensor | None, axis: Axis) -> Tensor:
-    """What every part of every image adds to the reaches of all tiles, (B, parts, REACH * BT + 1)."""
+    """What every image adds to the reaches of all tiles, and 0 or NaN, (B, REACH * BT + 1)."""
     (batch, samples), tiles, parts = x.shape, padded_tiles(axis), _parts(x)
+    held, groups = min(tiles, MOST_TILES), triton.cdiv(tiles, MOST_TILES)
+    if groups > 1:  # the parts' sums take no more memory than the samples
+        parts = min(parts, max(samples // (axis.REACH * tiles), 1))
     sums = x.new_empty(batch, parts, axis.REACH * tiles + 1)
     launch(
-        _forward_kernel, batch * parts * axis.STEPS, x, shares, sums, samples, parts, A=axis, BT=tiles, BN=BN,
-        WEIGHTED=shares is not None, ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(tiles, x.dtype),
-        work=Work("sample", BN, x.numel() * axis.STEPS),
+        _forward_kernel, batch * parts * axis.STEPS * groups, x, shares, sums, samples, parts, A=axis, BT=held, GROUPS=groups,
+        BN=BN, WEIGHTED=shares is not None, ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(held, x.dtype),
+        work=Work("sample", BN, x.numel() * axis.STEPS * groups),
     )  # fmt: skip
-    return sums
+    return sums.sum(1)
 
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and shares, empty where not needed."""
-    if not is_tiled(bins, x.dtype):
+    if table_grid(bins, x) is None and not held_by_one(bins, x.dtype):
         return dense.backward(grad, x, shares, bins, needs)
     return backward_scaled(grad, None, x, shares, bins, needs)
 
@@ -204,8 +196,11 @@ def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: 
 def backward_scaled(
     grad: Tensor, scale: Tensor | None, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]
 ) -> tuple[Tensor, Tensor]:
-    """The same for tiled bins. With `scale` (B,), a factor of each image's gradient, `grad` comes in two parts, (B, 2, K): rounded,
-    and what rounding left."""
+    """The same for bins that one program holds, or of which there is a table. With `scale` (B,), a factor of each image's gradient,
+    `grad` comes in two parts, (B, 2, K): rounded, and what rounding left."""
+    grid = table_grid(bins, x)
+    if grid is not None:
+        return table.backward(grad, scale, x, shares, bins, grid, needs)
     axis, parts = make_axis(bins, x.dtype), _parts(x)
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     launch(
@@ -223,8 +218,8 @@ def _parts(x: Tensor) -> int:
 
 
 def padded_tiles(axis: Axis) -> int:
-    """The tiles, padded to what a matrix product takes."""
-    return max(16, triton.next_power_of_2(axis.SLOTS))
+    """The tiles, padded to what a matrix product takes, or to whole groups."""
+    return max(16, min(triton.next_power_of_2(axis.SLOTS), triton.cdiv(axis.SLOTS, MOST_TILES) * MOST_TILES))
 
 
 def _warps(tiles: int, dtype: torch.dtype) -> int:

@@ -104,7 +104,7 @@ def test_images_of_few_values(operator, values, bins):
 
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("circular", [False, True])
-@pytest.mark.parametrize("bins", [Bins(64, boundary="circular"), Bins(257), Bins(2048), Bins(9)], ids=str)
+@pytest.mark.parametrize("bins", [Bins(64, boundary="circular"), Bins(257), Bins(2048), Bins(5000), Bins(9)], ids=str)
 def test_kinds_of_distance(bins, circular, squared):
     check("histogram_emd", bins, inputs("histogram_emd", 600, rows=2), circular=circular, squared=squared)
 

@@ -71,7 +71,8 @@ def test_one_warning_and_the_other_backend(wrong_kernels: None, monkeypatch: pyt
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         results = [soft_histogram(x, 64) for _ in range(3)]
-    assert len(caught) == 1 and "soft_histogram differs" in str(caught[0].message)
+    (caught,) = (warning for warning in caught if warning.category is not DeprecationWarning)  # the interpreter's
+    assert "soft_histogram differs" in str(caught.message)
     assert torch.equal(results[0], soft_histogram(x, 64, backend="torch"))
     results[0].square().sum().backward()
 
