@@ -15,7 +15,7 @@ from .axes import Axis, bins_axis
 from .ways import Way, way_for
 
 #: samples up to which other cores would be waited for longer than they help
-FEW = 1 << 15
+FEW = 1 << 13
 
 
 def _cores(x: Tensor) -> contextlib.AbstractContextManager[None]:

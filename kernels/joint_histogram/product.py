@@ -15,7 +15,7 @@ from .axes import BinsAxis
 #: rounded the same way
 RUN = 256
 #: responses made at a time: on a CPU, what stays in the cache and in memory that the allocator keeps
-CPU_BUDGET, DEVICE_BUDGET = 1 << 18, 1 << 25
+CPU_BUDGET, DEVICE_BUDGET = 1 << 17, 1 << 25
 
 Axes = tuple[BinsAxis, BinsAxis]
 
@@ -31,16 +31,24 @@ class _Responses:
         #: (rows, N, bins)
         self.p, self.q = (each for values in self._values for each in values)
 
-    def slopes(self, along_x: Tensor | None, along_y: Tensor | None) -> list[Tensor | None]:
-        """Sums over `along` (rows, N, bins) times slopes, (rows, N), where wanted; `along` is overwritten."""
-        if len(self._axes) == 1 and along_x is not None and along_y is not None:
-            return [*self._axes[0].slopes(self._described[0], self._values[0], torch.stack([along_x, along_y]))]
-        found = []
-        for i, along in enumerate((along_x, along_y)):
-            group = min(i, len(self._axes) - 1)
-            described, values = (each[group][i - group] for each in (self._described, self._values))
-            found.append(None if along is None else self._axes[group].slopes(described, values, along))
-        return found
+    def along(self, windows: Tensor, wanted: list[bool]) -> list[Tensor]:
+        """Windows (rows, Kx, Ky) met by the other axis's responses, (axes, rows, N, bins) for each group of axes that are the same;
+        unwritten where not wanted."""
+        groups = [torch.empty_like(values) for values in self._values]
+        of_x, of_y = (each for group in groups for each in group)
+        if wanted[0]:
+            torch.matmul(self.q, windows.mT, out=of_x)
+        if wanted[1]:
+            torch.matmul(self.p, windows, out=of_y)
+        return groups
+
+    def slopes(self, along: list[Tensor], wanted: list[bool]) -> list[Tensor | None]:
+        """Sums over `along` times slopes, (rows, N) of either axis; `along` is overwritten."""
+        if len(self._axes) == 1 and all(wanted):
+            return [*self._axes[0].slopes(self._described[0], self._values[0], along[0])]
+        of_each = ([each for group in groups for each in group] for groups in (self._described, self._values, along))
+        axes = self._axes[0], self._axes[-1]
+        return [axis.slopes(*given) if need else None for need, axis, *given in zip(wanted, axes, *of_each)]
 
 
 def _parts(x: Tensor, y: Tensor, axes: Axes) -> Iterator[tuple[tuple[slice, slice], _Responses]]:
@@ -84,12 +92,10 @@ def backward(
     upstream = ay.expand(ax.expand(grad.mT, True).mT, True).to(x.dtype)
     even = 1 / x.shape[1] if shares is None else 1.0
     for part, responses in _parts(x, y, axes):
-        p, q, windows = responses.p, responses.q, upstream[part[0]]
-        along_x = torch.matmul(q, windows.mT) if needs[0] or needs[2] else None
+        along = responses.along(upstream[part[0]], [needs[0] or needs[2], needs[1]])
         if needs[2]:
-            grads[2][part] = sum_last(p * along_x).mul_(ax.factor * ay.factor)
-        along_y = torch.matmul(p, windows) if needs[1] else None
-        slopes = responses.slopes(along_x if needs[0] else None, along_y)
+            grads[2][part] = sum_last(responses.p * along[0][0]).mul_(ax.factor * ay.factor)
+        slopes = responses.slopes(along, needs[:2])
         for i, factor in enumerate((ax.slope_factor * ay.factor, ax.factor * ay.slope_factor)):
             if needs[i]:
                 slope = slopes[i].mul_(even * factor)
