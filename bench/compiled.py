@@ -41,7 +41,7 @@ DEVICES = {"sm_80": ("A100", 108, 1.41), "sm_90": ("H200", 132, 1.98), "sm_100":
 #: bytes of shared memory a program may have; more than this asks for larger limits on some of the targets
 SHARED_LIMIT = 48 * 1024
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-_POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32"}
+_POINTERS = {torch.float32: "*fp32", torch.float64: "*fp64", torch.int32: "*i32", torch.int16: "*i16"}
 
 
 @dataclass(frozen=True)

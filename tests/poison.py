@@ -12,7 +12,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
     def poisoned(make):
         def made(*arguments: object, **options: object) -> torch.Tensor:
             tensor = make(*arguments, **options)
-            return tensor.fill_(torch.nan if tensor.is_floating_point() else -(2**30))
+            return tensor.fill_(torch.nan if tensor.is_floating_point() else torch.iinfo(tensor.dtype).min // 2)
 
         return made
 

@@ -36,7 +36,7 @@ def _load_block(
     at = i_b * N + tl.load(place_ptr + o_s, mask=m_s, other=0)
     u, rest_u, sign_x = distance(tl.load(x_ptr + at, mask=m_s, other=0.0).to(ACC), tile_x, ax, X)
     v, rest_v, sign_y = distance(tl.load(y_ptr + at, mask=m_s, other=0.0).to(ACC), tile_y, ay, Y)
-    share = tl.where(m_s, own_share(N, WEIGHTED, ACC), 0.0)
+    share = own_share(N, WEIGHTED, ACC)
     if WEIGHTED:
         share = tl.load(shares_ptr + at, mask=m_s, other=0.0).to(ACC)
     return at, m_s, u, rest_u, v, rest_v, sign_x, sign_y, share
@@ -64,7 +64,7 @@ def _forward_kernel(
     window = tl.zeros([X.SPAN, Y.SPAN], ACC)
     edge_x, edge_y = tl.zeros([X.SPAN], ACC), tl.zeros([Y.SPAN], ACC)
     for start in range(0, count, BN):
-        _at, _m, u, rest_u, v, rest_v, _x, _y, share = _load_block(
+        _at, m_s, u, rest_u, v, rest_v, _x, _y, share = _load_block(
             x_ptr,
             y_ptr,
             shares_ptr,
@@ -85,6 +85,7 @@ def _forward_kernel(
         )
         p, _ = reach_responses(u, rest_u, first_x, ax, X, False)
         q, _ = reach_responses(v, rest_v, first_y, ay, Y, False)
+        share = tl.where(m_s, share, 0.0)
         p *= share[None, :]
         window = tl.dot(p, tl.trans(q), acc=window, input_precision=PRECISION, out_dtype=ACC)
         if EDGES:
@@ -245,12 +246,12 @@ def _backward_kernel(
                     if EDGES:
                         gradient += tl.sum(q * edge_y[:, None], axis=0)
                     store_sum(grad_shares_ptr + at, gradient, m_s, before)
-            if NEEDS_Y:
-                along_y = tl.dot(tl.trans(upstream), p, input_precision=PRECISION, out_dtype=ACC)
+            if NEEDS_Y:  # as G^T P met by Q', but upstream is the left factor of both products, and P need not be one
+                turned = tl.dot(upstream, slope_q, input_precision=PRECISION, out_dtype=ACC)
+                gradient = tl.sum(p * turned, axis=0)
                 if EDGES:
-                    along_y += edge_y[:, None]
-                gradient = tl.sum(slope_q * along_y, axis=0) * (share * sign_y * number(ay.SLOPE))
-                store_sum(grad_y_ptr + at, gradient, m_s, before)
+                    gradient += tl.sum(slope_q * edge_y[:, None], axis=0)
+                store_sum(grad_y_ptr + at, gradient * (share * sign_y * number(ay.SLOPE)), m_s, before)
 
 
 def axes_of(bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> tuple[Axis, Axis] | None:

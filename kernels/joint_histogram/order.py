@@ -1,6 +1,6 @@
 """Samples in the order of their pairs of tiles, each image on its own, without atomics and without waiting for the device.
 
-    count    how many samples of every stretch of an image fall into every pair
+    count    the pair of every sample, and how many samples of every stretch of an image fall into each
     scan     over the stretches: how many of a pair come before each stretch, and in all
     offsets  over the pairs: the first slot of each, and its first segment
     order    sort each stretch by pair, and write it to its slots
@@ -29,15 +29,11 @@ MOST_PAIRS = 8191
 COUNTED, SCANNED, COLUMNS = 1024, 64, 32
 
 
-@triton.jit
-def _pair_of(x, y, ax, ay, X: tl.constexpr, Y: tl.constexpr):
-    return tile_of(x, ax, X) * Y.SLOTS + tile_of(y, ay, Y)
-
-
 @kernel
 def _count_kernel(
     x_ptr,  # (B, N)
     y_ptr,  # (B, N)
+    pairs_ptr,  # (B, N) int16: found once, as another kernel might round a coordinate otherwise
     counts_ptr,  # (B, NS, PAIRS + 1) int32; the last counts samples without a place
     N, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr,
     PADDED: tl.constexpr,  # a power of two above PAIRS
@@ -47,7 +43,9 @@ def _count_kernel(
     o_n = i_s * STRETCH + tl.arange(0, STRETCH)
     x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
     pairs: tl.constexpr = X.SLOTS * Y.SLOTS
-    pair = tl.where(o_n < N, _pair_of(x, y, ax, ay, X, Y), PADDED)
+    pair = tile_of(x, ax, X) * Y.SLOTS + tile_of(y, ay, Y)
+    tl.store(pairs_ptr + i_b * N + o_n, pair.to(tl.int16), mask=o_n < N)
+    pair = tl.where(o_n < N, pair, PADDED)
     bad = tl.sum((placeless(x, ax, X) | placeless(y, ay, Y)).to(tl.int32))
     for first in range(0, PADDED, COUNTED):  # no more at a time than fit into registers
         o_p = first + tl.arange(0, COUNTED)
@@ -99,24 +97,22 @@ def _same_pair(pair_a, count_a, pair_b, count_b):
 
 @kernel
 def _order_kernel(
-    x_ptr,  # (B, N)
-    y_ptr,  # (B, N)
+    pairs_ptr,  # (B, N) int16
     counts_ptr,  # (B, NS, PAIRS + 1) int32: how many samples of a pair come before each stretch
     order_ptr,  # (B, 2 * PAIRS + 3 + N) int32
-    N, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr, STRETCH: tl.constexpr, ACC: tl.constexpr,
+    N, NS, PAIRS: tl.constexpr, STRETCH: tl.constexpr,
 ):  # fmt: skip
     i_b, i_s = image_and_part(NS)
     o_n = i_s * STRETCH + tl.arange(0, STRETCH)
-    x, y = load_samples(x_ptr, i_b, o_n, N, ACC), load_samples(y_ptr, i_b, o_n, N, ACC)
-    pairs: tl.constexpr = X.SLOTS * Y.SLOTS
+    pair = tl.load(pairs_ptr + i_b * N + o_n, mask=o_n < N, other=PAIRS).to(tl.int32)
     # sorting pair and place in one number keeps equal pairs in the samples' order
-    key = tl.sort(tl.where(o_n < N, _pair_of(x, y, ax, ay, X, Y), pairs) * STRETCH + tl.arange(0, STRETCH))
+    key = tl.sort(pair * STRETCH + tl.arange(0, STRETCH))
     pair, o_n = key // STRETCH, i_s * STRETCH + key % STRETCH
     _, rank = tl.associative_scan((pair, tl.full([STRETCH], 1, tl.int32)), 0, _same_pair)
-    before = tl.load(counts_ptr + (i_b * NS + i_s) * (pairs + 1) + pair, mask=o_n < N, other=0)
-    row_ptr = order_ptr + i_b * (2 * pairs + 3 + N)
+    before = tl.load(counts_ptr + (i_b * NS + i_s) * (PAIRS + 1) + pair, mask=o_n < N, other=0)
+    row_ptr = order_ptr + i_b * (2 * PAIRS + 3 + N)
     slot = tl.load(row_ptr + pair, mask=o_n < N, other=0) + before + rank - 1
-    tl.store(row_ptr + 2 * pairs + 3 + slot, o_n, mask=o_n < N)
+    tl.store(row_ptr + 2 * PAIRS + 3 + slot, o_n, mask=o_n < N)
 
 
 @triton.jit
@@ -165,12 +161,11 @@ def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
     stretches, blocks, padded = triton.cdiv(samples, STRETCH), triton.cdiv(pairs + 1, COLUMNS), triton.next_power_of_2(pairs + 1)
     counts = x.new_empty(batch, stretches, pairs + 1, dtype=torch.int32)
     totals = x.new_empty(batch, pairs + 1, dtype=torch.int32)
-    order = new_order(x, axes)
-    ordering = {"X": axes[0], "Y": axes[1], "STRETCH": STRETCH, "ACC": accumulator(x.dtype)}
+    pair_of, order = x.new_empty(x.shape, dtype=torch.int16), new_order(x, axes)
     by_sample = Work("sample", STRETCH, x.numel())
     launch(
-        _count_kernel, batch * stretches, x, y, counts, samples, stretches, **ordering, PADDED=padded,
-        COUNTED=min(padded, COUNTED), work=by_sample,
+        _count_kernel, batch * stretches, x, y, pair_of, counts, samples, stretches, X=axes[0], Y=axes[1], PADDED=padded,
+        COUNTED=min(padded, COUNTED), STRETCH=STRETCH, ACC=accumulator(x.dtype), work=by_sample,
     )  # fmt: skip
     launch(
         _scan_kernel, batch * blocks, counts, totals, stretches, blocks, PAIRS=pairs, SCANNED=SCANNED, COLUMNS=COLUMNS,
@@ -180,5 +175,7 @@ def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
         _offsets_kernel, batch, totals, order, order.shape[1], PAIRS=pairs, PADDED=padded, SEGMENT=SEGMENT,
         work=Work("pair", pairs, totals.numel()),
     )  # fmt: skip
-    launch(_order_kernel, batch * stretches, x, y, counts, order, samples, stretches, **ordering, work=by_sample)
+    launch(
+        _order_kernel, batch * stretches, pair_of, counts, order, samples, stretches, PAIRS=pairs, STRETCH=STRETCH, work=by_sample
+    )
     return order

@@ -13,8 +13,8 @@ MARGINALS = ("joint", "histogram")
 CASES = Cases(
     OPERATOR,
     (X, Y, WEIGHTS),
-    call=lambda inputs, backend, bins, marginals="joint": torch.stack(
-        mutual_information(*inputs[:2], bins, weights=weights_of(inputs, 2), marginals=marginals, backend=backend), -1
+    call=lambda inputs, backend, bins, bins_y=None, marginals="joint": torch.stack(
+        mutual_information(*inputs[:2], bins, bins_y, weights=weights_of(inputs, 2), marginals=marginals, backend=backend), -1
     ),
     settings={
         f"{label}, {marginals}": {"bins": bins, "marginals": marginals}
@@ -23,8 +23,11 @@ CASES = Cases(
         for marginals in MARGINALS
     },
     compiled={
-        label: {"bins": bins, "marginals": "histogram" if label else "joint", "weighted": bool(label)}
-        for label, bins in {**COMPILED_BINS, "Eq. 5": Bins(256, boundary="circular")}.items()
+        **{
+            label: {"bins": bins, "marginals": "histogram" if label else "joint", "weighted": bool(label)}
+            for label, bins in {**COMPILED_BINS, "Eq. 5": Bins(256, boundary="circular")}.items()
+        },
+        "64 x 20,000": {"bins": Bins(64), "bins_y": Bins(20_000), "weighted": False},
     },
     size=256 * 256,
     rows=32,

@@ -21,8 +21,8 @@ from ..joint_histogram.order import new_order, order_samples
 from ..soft_histogram import fused as soft_histogram
 from . import portable
 
-#: partial sums that a program adds at a time
-AT_ONCE = 16
+#: partial sums that a program adds at a time, and bins of a marginal
+AT_ONCE, MARGINAL = 16, 256
 #: for bins that are not cut into tiles
 _DENSE = portable.Histograms(dense.forward, dense.backward, soft_histogram.forward, soft_histogram.backward)
 
@@ -76,6 +76,30 @@ def _add_up(partial_ptr, NP, o_k, K: tl.constexpr, AT_ONCE: tl.constexpr, ACC: t
     return total
 
 
+@triton.jit
+def _marginal(
+    partial_ptr, NP, sums_ptr, p_ptr, K: tl.constexpr, BK: tl.constexpr, AT_ONCE: tl.constexpr, EDGES: tl.constexpr,
+    ACC: tl.constexpr,
+):  # fmt: skip
+    """Write the sums of the joint histogram over one axis, and with them p, unless it is there. Gives the sum of -log p over the
+    joint histogram, and p's entropy."""
+    cross, own = tl.zeros([BK], ACC), tl.zeros([BK], ACC)
+    for start in range(0, K, BK):
+        o_k = start + tl.arange(0, BK)
+        m_k = o_k < K
+        total = _add_up(partial_ptr, NP, o_k, K, AT_ONCE, ACC)
+        tl.store(sums_ptr + o_k, total, mask=m_k)
+        p = total
+        if EDGES:
+            p = tl.load(p_ptr + o_k, mask=m_k, other=0.0)
+        else:
+            tl.store(p_ptr + o_k, total, mask=m_k)
+        log_p = log_or_zero(p)
+        cross -= total * log_p
+        own -= p * log_p
+    return tl.sum(cross), tl.sum(own)
+
+
 @kernel
 def _terms_kernel(
     rows_ptr,  # (B, NY, KX)
@@ -83,14 +107,10 @@ def _terms_kernel(
     entropies_ptr,  # (B, NX * NY)
     sums_ptr,  # (B, 2 * (KX + KY)): rows, columns, p, q; with EDGES p and q are there
     terms_ptr,  # (B, 4)
-    NX, NY, KX: tl.constexpr, KY: tl.constexpr, PADDED_X: tl.constexpr, PADDED_Y: tl.constexpr, AT_ONCE: tl.constexpr,
-    EDGES: tl.constexpr, ACC: tl.constexpr,
+    NX, NY, KX: tl.constexpr, KY: tl.constexpr, BX: tl.constexpr, BY: tl.constexpr, AT_ONCE: tl.constexpr, EDGES: tl.constexpr,
+    ACC: tl.constexpr,
 ):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
-    o_x, o_y = tl.arange(0, PADDED_X), tl.arange(0, PADDED_Y)
-    m_x, m_y = o_x < KX, o_y < KY
-    rows = _add_up(rows_ptr + i_b * NY * KX, NY, o_x, KX, AT_ONCE, ACC)
-    columns = _add_up(columns_ptr + i_b * NX * KY, NX, o_y, KY, AT_ONCE, ACC)
     squares = NX * NY
     entropies = tl.zeros([256], ACC)
     for start in range(0, squares, 256):
@@ -98,22 +118,14 @@ def _terms_kernel(
         entropies += tl.load(entropies_ptr + i_b * squares + o_s, mask=o_s < squares, other=0.0)
     joint_entropy = tl.sum(entropies)
     sums_ptr += i_b * (2 * (KX + KY))
-    tl.store(sums_ptr + o_x, rows, mask=m_x)
-    tl.store(sums_ptr + KX + o_y, columns, mask=m_y)
-    p, q = rows, columns
-    if EDGES:
-        p = tl.load(sums_ptr + (KX + KY) + o_x, mask=m_x, other=0.0)
-        q = tl.load(sums_ptr + (2 * KX + KY) + o_y, mask=m_y, other=0.0)
-    else:
-        tl.store(sums_ptr + (KX + KY) + o_x, rows, mask=m_x)
-        tl.store(sums_ptr + (2 * KX + KY) + o_y, columns, mask=m_y)
-    log_p, log_q = log_or_zero(p), log_or_zero(q)
-    information = -tl.sum(rows * log_p) - tl.sum(columns * log_q) - joint_entropy
+    p_ptr, q_ptr = sums_ptr + (KX + KY), sums_ptr + (2 * KX + KY)
+    cross_x, entropy_x = _marginal(rows_ptr + i_b * NY * KX, NY, sums_ptr, p_ptr, KX, BX, AT_ONCE, EDGES, ACC)
+    cross_y, entropy_y = _marginal(columns_ptr + i_b * NX * KY, NX, sums_ptr + KX, q_ptr, KY, BY, AT_ONCE, EDGES, ACC)
     terms_ptr += i_b * 4
-    tl.store(terms_ptr, information)
+    tl.store(terms_ptr, cross_x + cross_y - joint_entropy)
     tl.store(terms_ptr + 1, joint_entropy)
-    tl.store(terms_ptr + 2, -tl.sum(p * log_p))
-    tl.store(terms_ptr + 3, -tl.sum(q * log_q))
+    tl.store(terms_ptr + 2, entropy_x)
+    tl.store(terms_ptr + 3, entropy_y)
 
 
 def unserved(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> str | None:
@@ -146,11 +158,11 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     if edges:
         _fold_edges(edge_sums, order, sums, axes, along_x=True)
         _fold_edges(edge_sums, order, sums, axes, along_x=False)
-    padded = triton.next_power_of_2(bins_x.count), triton.next_power_of_2(bins_y.count)
+    blocks = [min(triton.next_power_of_2(bins.count), MARGINAL) for bins in (bins_x, bins_y)]
     launch(
         _terms_kernel, len(x), rows, columns, entropies, sums, terms, columns.shape[1], rows.shape[1], KX=bins_x.count,
-        KY=bins_y.count, PADDED_X=padded[0], PADDED_Y=padded[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=8,
-        work=Work("cell", padded[0] * AT_ONCE, rows.numel() + columns.numel()),
+        KY=bins_y.count, BX=blocks[0], BY=blocks[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=8,
+        work=Work("cell", blocks[0] * AT_ONCE, rows.numel() + columns.numel()),
     )  # fmt: skip
     return terms, joint, sums, order
 

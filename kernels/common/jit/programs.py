@@ -39,5 +39,6 @@ def load_shares(shares_ptr, i_b, o_n, N, WEIGHTED: tl.constexpr, ACC: tl.constex
 def store_sum(pointers, values, mask, before):
     """Store values, or, unless `before` is 0, add them to what this program stored before."""
     if before > 0:
+        tl.debug_barrier()  # other threads of the program may have stored it
         values += tl.load(pointers, mask=mask, other=0.0)
     tl.store(pointers, values, mask=mask)
