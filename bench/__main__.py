@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--out", type=Path, help="also write the figures to this JSON file")
     _add_machine(option)
 
-    add("compile", _compile, "registers, spills and instructions of the Triton kernels")
+    option = add("compile", _compile, "registers, spills and instructions of the Triton kernels")
+    option("--target", nargs="+", help="such as sm_90; by default all that are known")
+    option("--page", action="store_true", help="write the table of kernels/README.md")
     option = add("readme", _readme, "write README's section on speed", argparse.HelpFormatter)
     option("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
     return parser
@@ -170,9 +172,15 @@ def _profile(options: argparse.Namespace) -> int:
 def _compile(options: argparse.Namespace) -> int:
     if os.environ.get("TRITON_INTERPRET") == "1":
         raise ValueError("interpreted kernels cannot be compiled: unset TRITON_INTERPRET")
+    from .compiled import SHOWN, TARGETS
     from .compiled import main as compiled
 
-    return compiled()
+    targets = options.target or list(TARGETS)
+    if unknown := set(targets) - set(TARGETS):
+        raise ValueError(f"--target must be of {', '.join(TARGETS)}, got {', '.join(sorted(unknown))}")
+    if options.page and SHOWN not in targets:
+        raise ValueError(f"--page needs {SHOWN} among the targets")
+    return compiled(targets, options.page)
 
 
 def _readme(options: argparse.Namespace) -> int:

@@ -2,20 +2,21 @@
 
 `python -m bench compile` prints, for every kernel, several NVIDIA generations and AMD's gfx942: registers, spills, shared memory,
 matrix, special-function, float64 and atomic instructions, and how many instructions a sample (or histogram cell) costs; then, for
-the benchmark's case, how long an NVIDIA GPU would issue instructions if nothing else took time. These are counts of compiled code
-and estimates from them, not measurements: launches, memory, latencies and idle multiprocessors are not in them.
+the benchmark's case, how long an NVIDIA GPU would take (estimate.py). These are counts of compiled code and estimates from them,
+not measurements.
 
 Nothing is restated here: the operators' launchers are called with inputs that have no values (see
 huenet/kernels/common/jit/launch.py), in the cases that their folders declare, and what they would launch is compiled.
 """
 
+import dataclasses
 import functools
 import multiprocessing
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,16 @@ from triton.compiler import ASTSource
 from huenet.kernels.common.cases import Cases, declared
 from huenet.kernels.common.jit.launch import Launch, recorded
 
+from . import readme, tables
+from .estimate import DEVICES, LAUNCH, Counts, Estimate, estimate
+from .machine import REPOSITORY
+
 TARGETS = {
     "sm_80": GPUTarget("cuda", 80, 32),
     "sm_90": GPUTarget("cuda", 90, 32),
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-#: multiprocessors (of four schedulers, one instruction a clock each) and boost clock in GHz, from the vendors' data sheets
-DEVICES = {"sm_80": ("A100", 108, 1.41), "sm_90": ("H200", 132, 1.98), "sm_100": ("B200", 148, 1.965)}
 #: bytes of shared memory a program may have; more than this asks for larger limits on some of the targets
 SHARED_LIMIT = 48 * 1024
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -122,6 +125,11 @@ class Compiled:
     atomics: int
     instructions: int
     loop: int  # instructions in its longest innermost loop, 0 without one
+    special_loop: int
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Counts)})
 
 
 def per_unit(kernel: Kernel, built: Compiled) -> float:
@@ -163,7 +171,7 @@ def _nvidia(built: Any) -> dict[str, int]:
         "float64": count(r"\b(DFMA|DMUL|DADD|DMMA)\b"),
         "atomics": count(r"\b(RED|ATOM|ATOMG|REDG)\b"),
         "instructions": sum(bool(text) and not text.startswith("NOP") for _, text in lines),
-        "loop": _longest_loop(lines, r"\bBRA\b.*\(?(\.L_\w+)"),
+        **_loop(lines, r"\bBRA\b.*\(?(\.L_\w+)", r"\bMUFU\b"),
     }
 
 
@@ -172,20 +180,29 @@ def _amd(built: Any) -> dict[str, int]:
     field = lambda name: int(re.search(rf"\.{name}:\s+(\d+)", code)[1])  # noqa: E731
     body = code[: code.index("s_endpgm")]
     lines = re.findall(r"^(\.LBB\w+):|^\s+([a-z]\w+\s?.*)$", body, re.MULTILINE)
+    special = r"\bv_(?:exp|rcp|log|rsq|sqrt)_f32"
     return {
         "registers": field("vgpr_count"),
         "spills": field("vgpr_spill_count") + field("sgpr_spill_count"),
         "matrix": len(re.findall(r"\bv_mfma_", code)),
-        "special": len(re.findall(r"\bv_(exp|rcp|log|rsq|sqrt)_f32", code)),
+        "special": len(re.findall(special, code)),
         "float64": len(re.findall(r"\bv_(fma|mul|add)_f64", code)),
         "atomics": len(re.findall(r"\bglobal_atomic_", code)),
         "instructions": sum(bool(text) for _, text in lines),
-        "loop": _longest_loop(lines, r"\bs_c?branch\w*\s+(\.LBB\w+)"),
+        **_loop(lines, r"\bs_c?branch\w*\s+(\.LBB\w+)", special),
     }
 
 
-def _longest_loop(lines: list[tuple[str, str]], branch: str) -> int:
-    """Instructions of the longest loop that contains no other: from a label to the branch back to it."""
+def _loop(lines: list[tuple[str, str]], branch: str, special: str) -> dict[str, int]:
+    """Instructions of the longest loop that contains no other, and special functions among them."""
+    first, last = _longest_loop(lines, branch)
+    inside = [text for label, text in lines if not label][first:last]
+    return {"loop": len(inside), "special_loop": sum(bool(re.search(special, text)) for text in inside)}
+
+
+def _longest_loop(lines: list[tuple[str, str]], branch: str) -> tuple[int, int]:
+    """The longest loop that contains no other, from a label to the branch back to it, as first instruction and the one after the
+    last."""
     labels: dict[str, int] = {}
     loops: list[tuple[int, int]] = []
     instructions = 0
@@ -199,34 +216,40 @@ def _longest_loop(lines: list[tuple[str, str]], branch: str) -> int:
         if target and target[1] in labels and instructions - labels[target[1]] > 1:
             loops.append((labels[target[1]], instructions))
     innermost = [(a, b) for a, b in loops if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in loops)]
-    return max((b - a for a, b in innermost), default=0)
+    return max(innermost, key=lambda loop: loop[1] - loop[0], default=(0, 0))
 
 
 def _run(tool: str, *arguments: str) -> str:
     return subprocess.run([_TOOLS / tool, *arguments], capture_output=True, text=True, check=True).stdout
 
 
+#: the target of the table in kernels/README.md, and its markers
+SHOWN = "sm_90"
+BEGIN, END = "<!-- kernels: generated by `python -m bench compile --page`; do not edit -->", "<!-- end of kernels -->"
 #: columns of the report
 _COLUMNS = ("registers", "spills", "shared", "matrix", "special", "float64", "atomics")
 
 
-def main() -> int:
-    """Print the report; 1 if a kernel spills registers or needs atomics, else 0."""
+def main(targets: Sequence[str] = tuple(TARGETS), page: bool = False) -> int:
+    """Print the report, and with `page` write the table of kernels/README.md; 1 if a kernel spills registers or needs atomics, else
+    0."""
     print(f"triton {triton.__version__}; float32, K = 256, circular, logistic, unless said; counts, not times")
     print(f"{'target':8}{'kernel':56}{'warps':>6}" + "".join(f"{column:>10}" for column in _COLUMNS) + f"{'instructions':>18}")
     bad = 0
     with multiprocessing.get_context("spawn").Pool() as pool:
-        for target in TARGETS:
+        for target in targets:
             found = distinct(_launched(target))
-            costs: dict[object, float] = {}
+            costs: dict[object, Compiled] = {}
             for kernel, built in zip(found, pool.imap(_compile_nth, [(target, index) for index in range(len(found))])):
-                costs[kernel.key] = per_unit(kernel, built)
+                costs[kernel.key] = built
                 bad += bool(built.spills or built.atomics)
                 figures = "".join(f"{getattr(built, column):>10}" for column in _COLUMNS)
-                unit = kernel.launch.work.unit
-                print(f"{target:8}{kernel.name:56}{kernel.launch.warps:>6}{figures}{costs[kernel.key]:>9.1f}/{unit:8}", flush=True)
+                cost = f"{per_unit(kernel, built):>9.1f}/{kernel.launch.work.unit:8}"
+                print(f"{target:8}{kernel.name:56}{kernel.launch.warps:>6}{figures}{cost}", flush=True)
             if target in DEVICES:
                 _print_estimates(target, costs)
+            if page and target == SHOWN:
+                write_page(costs)
     if bad:
         print(f"{bad} kernels spill registers or have atomics", file=sys.stderr)
     return int(bad > 0)
@@ -243,20 +266,54 @@ def _launched(target: str) -> tuple[Kernel, ...]:
     return tuple(launched(nvidia=target.startswith("sm")))
 
 
-def _print_estimates(target: str, costs: dict[object, float]) -> None:
-    """What an operator's first case would take, forward and backward."""
-    name, multiprocessors, clock = DEVICES[target]
-    print(f"\n{name}, {multiprocessors} multiprocessors at {clock} GHz: microseconds to issue the instructions of both passes")
-    print("(an estimate; nothing but instruction issue is in it)")
+def benchmarked(target: str, operator: Cases) -> list[Kernel]:
+    """All that an operator launches in its first case, forward and backward."""
+    variant = next(iter(operator.compiled), None)
+    return [kernel for kernel in _launched(target) if (kernel.operator, kernel.variant) == (operator.name, variant)]
+
+
+def _estimates(target: str, costs: dict[object, Compiled]) -> Iterator[tuple[Cases, list[tuple[Kernel, Estimate]]]]:
+    """What the kernels of every operator's first case would take."""
     for module in declared().values():
-        variant = next(iter(module.CASES.compiled), None)
-        own = [kernel for kernel in _launched(target) if (kernel.operator, kernel.variant) == (module.CASES.name, variant)]
-        times = {kernel.name: kernel.launch.work.total * costs[kernel.key] / (multiprocessors * 4 * clock * 1e3) for kernel in own}
-        for kernel, time in times.items():
-            print(f"    {kernel:56}{time:8.1f}")
-        if own:
-            shapes = ", ".join(str(given.shape(module.CASES.size, module.CASES.rows)) for given in module.CASES.inputs)
-            print(f"    {'in all, of inputs ' + shapes:56}{sum(times.values()):8.1f}\n")
+        own = benchmarked(target, module.CASES)
+        found = [(kernel, estimate(kernel.launch, costs[kernel.key].counts, DEVICES[target])) for kernel in own]
+        if found:
+            yield module.CASES, found
+
+
+def _shapes(operator: Cases) -> str:
+    return ", ".join(str(given.shape(operator.size, operator.rows)) for given in operator.inputs)
+
+
+def _print_estimates(target: str, costs: dict[object, Compiled]) -> None:
+    print(
+        f"\n{DEVICES[target].name}: microseconds of both passes, estimated (how: bench/estimate.py); a launch takes {LAUNCH * 1e6:g}"
+    )
+    print(f"    {'':56}" + "".join(f"{column:>8}" for column in ("issue", "special", "bytes", "waves", "in all")))
+    for operator, found in _estimates(target, costs):
+        for kernel, each in found:
+            figures = (each.issue * 1e6, each.special * 1e6, each.bytes * 1e6, each.waves, each.seconds * 1e6)
+            print(f"    {kernel.name:56}" + "".join(f"{figure:8.1f}" for figure in figures))
+        print(f"    {'in all, of inputs ' + _shapes(operator):56}{sum(each.seconds for _, each in found) * 1e6:40.1f}\n")
+
+
+def write_page(costs: dict[object, Compiled], page: Path = REPOSITORY / "kernels" / "README.md") -> None:
+    """The table of kernels/README.md anew."""
+    header = ["operator, inputs", "kernel", "warps", "registers", "instructions", "microseconds", "bound by"]
+    rows = []
+    for operator, found in _estimates(SHOWN, costs):
+        for kernel, each in found:
+            built = costs[kernel.key]
+            cost = f"{per_unit(kernel, built):.1f} / {kernel.launch.work.unit}"
+            name = kernel.name.split(": ", 1)[1]
+            rows.append(["", name, str(kernel.launch.warps), str(built.registers), cost, f"{each.seconds * 1e6:.1f}", each.bound])
+        total = sum(each.seconds for _, each in found) * 1e6
+        rows.insert(len(rows) - len(found), [f"**{operator.name}**, {_shapes(operator)}", "", "", "", "", f"**{total:.0f}**", ""])
+    table = tables.markdown(header, rows)
+    about = (
+        f"Compiled by Triton {triton.__version__} for {SHOWN}, float32; microseconds of an {DEVICES[SHOWN].name}, **estimated**:"
+    )
+    page.write_text(readme.replaced(page.read_text(), f"{BEGIN}\n\n{about}\n\n{table}\n\n{END}", BEGIN, END), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ def section(folder: Path) -> str:
     return "\n\n".join([*parts, END])
 
 
-def replaced(text: str, new: str) -> str:
-    """README's text with the section in its place. Raises ValueError unless it has both markers, once each."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"README must have the lines {BEGIN!r} and {END!r} once each, in this order")
-    return text[: text.index(BEGIN)] + new + text[text.index(END) + len(END) :]
+def replaced(text: str, new: str, begin: str = BEGIN, end: str = END) -> str:
+    """A README's text with the section in its place. Raises ValueError unless it has both markers, once each."""
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"README must have the lines {begin!r} and {end!r} once each, in this order")
+    return text[: text.index(begin)] + new + text[text.index(end) + len(end) :]
 
 
 def update(check: bool, readme: Path = REPOSITORY / "README.md", folder: Path = REPOSITORY / "bench" / "results") -> bool:
