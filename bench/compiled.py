@@ -286,9 +286,7 @@ def _shapes(operator: Cases) -> str:
 
 
 def _print_estimates(target: str, costs: dict[object, Compiled]) -> None:
-    print(
-        f"\n{DEVICES[target].name}: microseconds of both passes, estimated (how: bench/estimate.py); a launch takes {LAUNCH * 1e6:g}"
-    )
+    print(f"\n{DEVICES[target].name}: microseconds of both passes, estimated (bench/estimate.py), {LAUNCH * 1e6:g} a launch")
     print(f"    {'':56}" + "".join(f"{column:>8}" for column in ("issue", "special", "bytes", "waves", "in all")))
     for operator, found in _estimates(target, costs):
         for kernel, each in found:
@@ -310,9 +308,7 @@ def write_page(costs: dict[object, Compiled], page: Path = REPOSITORY / "kernels
         total = sum(each.seconds for _, each in found) * 1e6
         rows.insert(len(rows) - len(found), [f"**{operator.name}**, {_shapes(operator)}", "", "", "", "", f"**{total:.0f}**", ""])
     table = tables.markdown(header, rows)
-    about = (
-        f"Compiled by Triton {triton.__version__} for {SHOWN}, float32; microseconds of an {DEVICES[SHOWN].name}, **estimated**:"
-    )
+    about = f"Triton {triton.__version__}, {SHOWN}, float32; microseconds of an {DEVICES[SHOWN].name}, **estimated**:"
     page.write_text(readme.replaced(page.read_text(), f"{BEGIN}\n\n{about}\n\n{table}\n\n{END}", BEGIN, END), encoding="utf-8")
 
 

@@ -8,9 +8,9 @@ A kernel's time is the largest of three, and a launch:
     launch    2 us, what a kernel takes that does nothing
 
 A program issues what stands outside its longest innermost loop once, and the loop as often as it takes to go through its share of
-the work. Programs come in waves: as many at a time as registers, shared memory and warps allow. The last wave takes as long as a full
-one, and of fewer programs than fill the schedulers each keeps its own busy, no more. Latencies, caches and conflicts are not in it,
-nor are PyTorch's own kernels between ours, nor the host.
+the work. Programs come in waves: as many at a time as registers, shared memory and warps allow. The last wave takes as long as a
+full one, and of fewer programs than fill the schedulers each keeps its own busy, no more. Latencies, caches and conflicts are left
+out, and so are PyTorch's own kernels between ours, and the host.
 """
 
 import math
