@@ -40,6 +40,8 @@ class Window:
     constant: Callable[[float], float] = lambda bandwidth: 1.0
     #: whether a sample's responses in all bins sum to the same wherever it lies
     even_sum: Callable[[float], bool] = lambda bandwidth: True
+    #: whether its form for kernels takes so many registers that programs want twice the warps
+    heavy: bool = False
     #: whether it is sinh(a/2) / (cosh(a/2) + cosh(a u)), a = 1 / bandwidth, which splits into factors of sample and bin
     separable: bool = False
 
@@ -151,6 +153,7 @@ WINDOWS = {
         natural_bandwidth=0.4,
         reach=lambda w, eps: 0.5 + w * math.sqrt(2 * math.log(1 / eps)),
         constant=lambda w: math.sqrt(0.5) / w,
+        heavy=True,
     ),
     "triangular": Window(
         *(triangular, triangular_derivative, _kernel_triangular, _kernel_triangular_derivative),

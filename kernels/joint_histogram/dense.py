@@ -4,7 +4,6 @@ No order: programs share an image's samples and a square of SPAN x SPAN bins, wh
 program walks over all squares for its block of samples.
 """
 
-import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -87,12 +86,12 @@ def _dense_backward_kernel(
 
 
 def _constants(bins_x: Bins, bins_y: Bins, x: Tensor, shares: Tensor | None) -> dict[str, object]:
-    """What both passes have in common, the number of warps included."""
+    """What both passes have in common."""
     ax, ay = make_axis(bins_x, x.dtype), make_axis(bins_y, x.dtype)
     sizes = {"SPANS_X": spans(ax), "SPANS_Y": spans(ay), "IMAGES_X": images(ax), "IMAGES_Y": images(ay)}
     return {
         "X": ax, "Y": ay, **sizes, "BN": dense.BN, "WEIGHTED": shares is not None, "ACC": accumulator(x.dtype),
-        "PRECISION": precision(x), "warps": 4 if x.dtype == torch.float64 else 2,
+        "PRECISION": precision(x), "warps": 4,
         "work": Work("sample", dense.BN, x.numel() * sizes["SPANS_X"] * sizes["SPANS_Y"]),
     }  # fmt: skip
 

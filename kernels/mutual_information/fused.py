@@ -22,7 +22,7 @@ from ..soft_histogram import fused as soft_histogram
 from . import portable
 
 #: partial sums that a program adds at a time, and bins of a marginal
-AT_ONCE, MARGINAL = 16, 256
+AT_ONCE, MARGINAL = 4, 256
 #: for bins that are not cut into tiles
 _DENSE = portable.Histograms(dense.forward, dense.backward, soft_histogram.forward, soft_histogram.backward)
 
@@ -161,7 +161,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     blocks = [min(triton.next_power_of_2(bins.count), MARGINAL) for bins in (bins_x, bins_y)]
     launch(
         _terms_kernel, len(x), rows, columns, entropies, sums, terms, columns.shape[1], rows.shape[1], KX=bins_x.count,
-        KY=bins_y.count, BX=blocks[0], BY=blocks[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=8,
+        KY=bins_y.count, BX=blocks[0], BY=blocks[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=4,
         work=Work("cell", blocks[0] * AT_ONCE, rows.numel() + columns.numel()),
     )  # fmt: skip
     return terms, joint, sums, order

@@ -75,7 +75,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     sums = x.new_empty(batch, parts, bins.count)
     launch(
         _dense_forward_kernel, batch * parts * spans(axis), x, shares, sums, samples, parts, A=axis, SPANS=spans(axis),
-        IMAGES=images(axis), BN=dense.BN, WEIGHTED=shares is not None, ACC=accumulator(x.dtype), warps=1,
+        IMAGES=images(axis), BN=dense.BN, WEIGHTED=shares is not None, ACC=accumulator(x.dtype), warps=2 if axis.HEAVY else 1,
         work=Work("sample", dense.BN, x.numel() * spans(axis) * images(axis)),
     )  # fmt: skip
     return spread(sums.sum(1), shares, (x, bins))
@@ -88,6 +88,7 @@ def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: 
     launch(
         _dense_backward_kernel, batch * blocks, grad, x, shares, grad_x, grad_shares, samples, blocks, A=axis, SPANS=spans(axis),
         IMAGES=images(axis), BN=dense.BN, WEIGHTED=shares is not None, NEEDS_X=needs[0], NEEDS_SHARES=needs[1],
-        ACC=accumulator(x.dtype), warps=1, work=Work("sample", dense.BN, x.numel() * spans(axis) * images(axis)),
+        ACC=accumulator(x.dtype), warps=2 if axis.HEAVY else 1,
+        work=Work("sample", dense.BN, x.numel() * spans(axis) * images(axis)),
     )  # fmt: skip
     return grad_x, grad_shares

@@ -180,7 +180,7 @@ def fill_sums(x: Tensor, shares: Tensor | None, axis: Axis) -> Tensor:
     sums = x.new_empty(batch, parts, axis.REACH * tiles + 1)
     launch(
         _forward_kernel, batch * parts * axis.STEPS * groups, x, shares, sums, samples, parts, A=axis, BT=held, GROUPS=groups,
-        BN=BN, WEIGHTED=shares is not None, ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(held, x.dtype),
+        BN=BN, WEIGHTED=shares is not None, ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(held, axis, x.dtype),
         work=Work("sample", BN, x.numel() * axis.STEPS * groups),
     )  # fmt: skip
     return sums.sum(1)
@@ -206,7 +206,7 @@ def backward_scaled(
     launch(
         _backward_kernel, len(x) * parts, grad, scale, x, shares, grad_x, grad_shares, x.shape[1], parts, A=axis,
         BT=padded_tiles(axis), BN=BN, IN_TWO=scale is not None, WEIGHTED=shares is not None, NEEDS_X=needs[0],
-        NEEDS_SHARES=needs[1], ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(padded_tiles(axis), x.dtype),
+        NEEDS_SHARES=needs[1], ACC=accumulator(x.dtype), PRECISION=precision(x), warps=_warps(padded_tiles(axis), axis, x.dtype),
         work=Work("sample", BN, x.numel() * axis.STEPS),
     )  # fmt: skip
     return grad_x, grad_shares
@@ -222,6 +222,6 @@ def padded_tiles(axis: Axis) -> int:
     return max(16, min(triton.next_power_of_2(axis.SLOTS), triton.cdiv(axis.SLOTS, MOST_TILES) * MOST_TILES))
 
 
-def _warps(tiles: int, dtype: torch.dtype) -> int:
-    """One for 1,024 cells of float32 on chip, 32 registers of each thread."""
-    return max(SPAN * tiles * dtype.itemsize // 4096, 1)
+def _warps(tiles: int, axis: Axis, dtype: torch.dtype) -> int:
+    """One for 1,024 cells of float32 on chip, 32 registers of each thread; or two."""
+    return max(SPAN * tiles * dtype.itemsize // 4096, 2 if axis.HEAVY else 1)

@@ -138,12 +138,8 @@ def _sample_kernel(
 def table_grid(bins: Bins, x: Tensor) -> Grid | None:
     """The cells for samples x (B, N): the widest on which the window is a short polynomial; None where there are none, or where
     tables would take more memory than the samples."""
-    grid = _grid(bins, WINDOWS[bins.window], x.dtype)
-    return None if grid is None or _numbers(grid) > max(x.shape[1], SMALL_TABLE) else grid
-
-
-def _numbers(grid: Grid) -> int:
-    return max(grid.slots(table) * _padded(table.terms) for table in (grid.response, grid.derivative))
+    grid, numbers = _grid(bins, WINDOWS[bins.window], x.dtype)
+    return grid if numbers <= max(x.shape[1], SMALL_TABLE) else None
 
 
 def _padded(terms: int) -> int:
@@ -151,12 +147,13 @@ def _padded(terms: int) -> int:
 
 
 @functools.lru_cache(maxsize=256)
-def _grid(bins: Bins, window: Window, dtype: torch.dtype) -> Grid | None:
+def _grid(bins: Bins, window: Window, dtype: torch.dtype) -> tuple[Grid | None, int]:
+    """The cells, and how many numbers an image's larger table has."""
     for exponent in range(WIDEST, NARROWEST - 1, -1):
         grid = grid_of(bins, window, dtype, exponent, False)
         if grid is not None and max(grid.response.terms, grid.derivative.terms) <= MOST_TERMS[dtype]:
-            return grid
-    return None
+            return grid, max(grid.slots(table) * _padded(table.terms) for table in (grid.response, grid.derivative))
+    return None, 0
 
 
 @functools.lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 
 from ..bins import Bins
-from ..windows import WINDOWS, is_separable
+from ..windows import WINDOWS, Window, is_separable
 from .numbers import as_given, number, packed
 from .special import scaled_erfc
 
@@ -77,6 +77,8 @@ class Axis(NamedTuple):
     STEPS: int
     #: whether responses are computed in their separable form
     SEPARABLE: bool
+    #: whether they take many registers
+    HEAVY: bool
     #: of the numbers, those that the bandwidth gives, at the window's natural one, where knowing them saves a thread a register for
     #: each bin; None at others
     WIDTH: float | None
@@ -110,6 +112,11 @@ def reach(bins: Bins, dtype: torch.dtype) -> int:
 
 def is_tiled(bins: Bins, dtype: torch.dtype) -> bool:
     """Whether bins are cut into tiles: where windows reach a small part of them. Else every sample meets every bin."""
+    return _is_tiled(bins, WINDOWS[bins.window], dtype)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_tiled(bins: Bins, window: Window, dtype: torch.dtype) -> bool:
     mirrored_far = bins.boundary == "reflect" and bins.radius(dtype) > TILE  # the two tiles for samples far outside are too few
     return reach(bins, dtype) <= min(LARGEST_REACH, bins.count // 2) and not mirrored_far
 
@@ -141,6 +148,7 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         SPAN=SPAN,
         STEPS=wide // SPAN,
         SEPARABLE=separable,
+        HEAVY=window.heavy,
         **given if width == window.natural_bandwidth else dict.fromkeys(given),
         NUMBERS=_numbers(bins, dtype, far, separable),
     )
