@@ -20,7 +20,16 @@ from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, own_share, store_sum
 from ..common.jit.responses import reach_responses
 from . import dense
-from .order import SEGMENT, has_placeless, most_segments, new_order, order_samples, segment_of, segments_of, too_many_pairs
+from .order import (
+    has_placeless,
+    most_segments,
+    new_order,
+    order_samples,
+    segment_length,
+    segment_of,
+    segments_of,
+    too_many_pairs,
+)
 
 FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
 
@@ -50,7 +59,7 @@ def _forward_kernel(
     order_ptr,  # (B, WIDTH) int32
     windows_ptr,  # (B, NS, X.REACH, Y.REACH)
     edges_ptr,  # (B, NS, X.REACH + Y.REACH) if EDGES: sums of P and of Q alone
-    N, WIDTH, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
+    N, WIDTH, NS, SEGMENT, ax, ay, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr,
     WEIGHTED: tl.constexpr, EDGES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     i_b, i_s = image_and_part(NS * (X.STEPS * Y.STEPS))
@@ -60,7 +69,7 @@ def _forward_kernel(
     row_ptr = order_ptr + i_b * WIDTH
     if i_s >= segments_of(row_ptr, pairs):
         return
-    pair, place_ptr, count = segment_of(row_ptr, i_s, pairs, PADDED, SEGMENT)
+    pair, place_ptr, count = segment_of(row_ptr, i_s, SEGMENT, pairs, PADDED)
     window = tl.zeros([X.SPAN, Y.SPAN], ACC)
     edge_x, edge_y = tl.zeros([X.SPAN], ACC), tl.zeros([Y.SPAN], ACC)
     for start in range(0, count, BN):
@@ -207,7 +216,7 @@ def _backward_kernel(
     grad_x_ptr,  # (B, N) if NEEDS_X
     grad_y_ptr,  # (B, N) if NEEDS_Y
     grad_shares_ptr,  # (B, N) if NEEDS_SHARES
-    N, WIDTH, NS, ax, ay, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr, SEGMENT: tl.constexpr,
+    N, WIDTH, NS, SEGMENT, ax, ay, X: tl.constexpr, Y: tl.constexpr, PADDED: tl.constexpr, BN: tl.constexpr,
     WEIGHTED: tl.constexpr, INFORMATION: tl.constexpr, EDGES: tl.constexpr, NEEDS_X: tl.constexpr, NEEDS_Y: tl.constexpr,
     NEEDS_SHARES: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -216,7 +225,7 @@ def _backward_kernel(
     row_ptr = order_ptr + i_b * WIDTH
     if i_s >= segments_of(row_ptr, pairs):
         return
-    pair, place_ptr, count = segment_of(row_ptr, i_s, pairs, PADDED, SEGMENT)
+    pair, place_ptr, count = segment_of(row_ptr, i_s, SEGMENT, pairs, PADDED)
     tile_x, tile_y = pair // Y.SLOTS, pair % Y.SLOTS
     for step in range(X.STEPS * Y.STEPS):  # what one span of the window adds
         first_x, first_y = step // Y.STEPS * X.SPAN, step % Y.STEPS * Y.SPAN
@@ -286,12 +295,12 @@ def fill_windows(
     x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, axes: tuple[Axis, Axis], edges: bool
 ) -> tuple[Tensor, Tensor | None]:
     """The windows of all segments, (B, segments, reach x, reach y), and with `edges` the sums of either response alone."""
-    (batch, samples), (ax, ay), segments = x.shape, axes, most_segments(x.shape[1], axes)
+    (batch, samples), (ax, ay), segments = x.shape, axes, most_segments(x, axes)
     windows = x.new_empty(batch, segments, ax.REACH, ay.REACH)
     sums = x.new_empty(batch, segments, ax.REACH + ay.REACH) if edges else None
     launch(
         _forward_kernel, batch * segments * ax.STEPS * ay.STEPS, x, y, shares, order, windows, sums, samples, order.shape[1],
-        segments, X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=FORWARD_BN, SEGMENT=SEGMENT,
+        segments, segment_length(x), X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=FORWARD_BN,
         WEIGHTED=shares is not None, EDGES=edges, ACC=accumulator(x.dtype), PRECISION=precision(x),
         # as few as hold the window on chip: more would each make all responses anew
         warps=2 if edges or x.dtype == torch.float64 or _spreads(axes) else 1,
@@ -350,7 +359,7 @@ def backward_ordered(
     `grad` is that of the joint histogram; with `information`, the joint histogram and its sums, it is that of the four terms, and
     `edges` says that their marginals are Eq. 5's histograms.
     """
-    (batch, samples), (ax, ay), segments = x.shape, axes, most_segments(x.shape[1], axes)
+    (batch, samples), (ax, ay), segments = x.shape, axes, most_segments(x, axes)
     grads = [x.new_empty(x.shape if need else 0) for need in needs]
     joint, sums = information or (None, None)
     # twice as many warps where responses or weights take more registers, and fewer samples where all gradients there can be do
@@ -359,7 +368,7 @@ def backward_ordered(
     block = BACKWARD_BN // 2 if edges and needs[2] else BACKWARD_BN
     launch(
         _backward_kernel, batch * segments, grad, joint, sums, x, y, shares, order, *grads, samples, order.shape[1], segments,
-        X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=block, SEGMENT=SEGMENT, WEIGHTED=shares is not None,
+        segment_length(x), X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=block, WEIGHTED=shares is not None,
         INFORMATION=information is not None, EDGES=edges, NEEDS_X=needs[0], NEEDS_Y=needs[1], NEEDS_SHARES=needs[2],
         ACC=accumulator(x.dtype), PRECISION=precision(x), warps=2 if plain else 4,
         work=Work("sample", block, x.numel() * ax.STEPS * ay.STEPS),

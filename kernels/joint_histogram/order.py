@@ -5,8 +5,8 @@
     offsets  over the pairs: the first slot of each, and its first segment
     order    sort each stretch by pair, and write it to its slots
 
-A pair's samples are cut into *segments* of at most SEGMENT. How many there are depends on the data, their upper bound does not:
-programs that walk over segments are launched for the bound, and surplus ones leave at once.
+A pair's samples are cut into *segments* of at most SEGMENT, which the number of samples gives. How many there are depends on the
+data, their upper bound does not: programs that walk over segments are launched for the bound, and surplus ones leave at once.
 
 The result is one int32 tensor, a row an image, to be kept for the backward pass:
 
@@ -23,7 +23,10 @@ from ..common.jit.boundaries import placeless, tile_of
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part, load_samples
 
-STRETCH, SEGMENT = 1024, 2048
+STRETCH = 1024
+#: a segment's samples: long ones add fewer windows up, short ones keep a GPU busy where all samples are alike; and the segments
+#: wanted in all
+SHORTEST, LONGEST, SEGMENTS = 128, 2048, 1024
 #: the most pairs of tiles, whose counts a program holds
 MOST_PAIRS = 8191
 COUNTED, SCANNED, COLUMNS = 1024, 64, 32
@@ -77,7 +80,7 @@ def _scan_kernel(
 def _offsets_kernel(
     totals_ptr,  # (B, PAIRS + 1) int32
     order_ptr,  # (B, 2 * PAIRS + 3 + N) int32
-    WIDTH, PAIRS: tl.constexpr, PADDED: tl.constexpr, SEGMENT: tl.constexpr,
+    WIDTH, SEGMENT, PAIRS: tl.constexpr, PADDED: tl.constexpr,
 ):  # fmt: skip
     i_b = tl.program_id(0).to(tl.int64)
     o_p = tl.arange(0, PADDED)
@@ -116,7 +119,7 @@ def _order_kernel(
 
 
 @triton.jit
-def segment_of(row_ptr, i_s, PAIRS: tl.constexpr, PADDED: tl.constexpr, SEGMENT: tl.constexpr):
+def segment_of(row_ptr, i_s, SEGMENT, PAIRS: tl.constexpr, PADDED: tl.constexpr):
     """A segment's pair, the pointer to its samples, and how many they are; PADDED is a power of two, at least PAIRS."""
     o_p = tl.arange(0, PADDED)
     ends = tl.load(row_ptr + PAIRS + 2 + o_p, mask=o_p < PAIRS, other=2147483647)
@@ -150,9 +153,14 @@ def new_order(x: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
     return x.new_empty(len(x), 2 * axes[0].SLOTS * axes[1].SLOTS + 3 + x.shape[1], dtype=torch.int32)
 
 
-def most_segments(samples: int, axes: tuple[Axis, Axis]) -> int:
-    """An upper bound of an image's segments."""
-    return samples // SEGMENT + min(axes[0].SLOTS * axes[1].SLOTS, samples)
+def segment_length(x: Tensor) -> int:
+    """How many of samples x (B, N) a segment has at most."""
+    return min(max(triton.next_power_of_2(triton.cdiv(x.numel(), SEGMENTS)), SHORTEST), LONGEST)
+
+
+def most_segments(x: Tensor, axes: tuple[Axis, Axis]) -> int:
+    """An upper bound of an image's segments, of samples x (B, N)."""
+    return x.shape[1] // segment_length(x) + min(axes[0].SLOTS * axes[1].SLOTS, x.shape[1])
 
 
 def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
@@ -172,7 +180,7 @@ def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
         work=Work("count", SCANNED * COLUMNS, counts.numel()),
     )  # fmt: skip
     launch(
-        _offsets_kernel, batch, totals, order, order.shape[1], PAIRS=pairs, PADDED=padded, SEGMENT=SEGMENT,
+        _offsets_kernel, batch, totals, order, order.shape[1], segment_length(x), PAIRS=pairs, PADDED=padded,
         work=Work("pair", pairs, totals.numel()),
     )  # fmt: skip
     launch(

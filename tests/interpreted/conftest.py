@@ -17,10 +17,10 @@ collect_ignore_glob = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["tes
 
 #: blocks for some dozens of samples: the interpreter's time goes by the number of programs and of their steps
 SMALL = {
-    "joint_histogram.order": {"STRETCH": 32, "SEGMENT": 32, "SCANNED": 8},
+    "joint_histogram.order": {"STRETCH": 32, "SHORTEST": 32, "LONGEST": 32, "SCANNED": 8},
     "soft_histogram.fused": {"PROGRAMS": 4, "BN": 16},
     "soft_histogram.table": {"PROGRAMS": 4, "BN": 16, "BLOCKS": 512},
-    "joint_histogram.fused": {"FORWARD_BN": 16, "BACKWARD_BN": 16, "SEGMENT": 32, "FOLD": 128},
+    "joint_histogram.fused": {"FORWARD_BN": 16, "BACKWARD_BN": 16, "FOLD": 128},
     "mutual_information.fused": {"FOLD": 128, "AT_ONCE": 2},
     "common.jit.dense": {"PROGRAMS": 4, "BN": 16},
 }

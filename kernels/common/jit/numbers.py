@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import torch
 import triton
 import triton.language as tl
+from triton.language import core
 
 
 def as_given(value: float, dtype: torch.dtype) -> float:
@@ -40,7 +41,7 @@ def _from_bits(bits: int) -> float:
 @triton.jit
 def number(value):
     """A number in a kernel."""
-    value = tl.core.to_tensor(value)  # the interpreter has floats as they are
+    value = core.to_tensor(value)  # the interpreter has floats as they are, and Triton 3.6 this function in `core` only
     if value.dtype == tl.int64:
         value = value.to(tl.float64, bitcast=True)
     return value
