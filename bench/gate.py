@@ -40,7 +40,8 @@ def given(inputs: Inputs, case: Case, dtype: torch.dtype, device: str, full: boo
         rounded = values.to(rounding if name in inputs.samples else torch.float32)
         rounded = repeated(rounded, case, name in inputs.samples) if full else rounded
         kept = dtype if name in inputs.samples or dtype == torch.float64 else torch.float32
-        tensors[name] = rounded.to(device, kept).contiguous().requires_grad_(name in inputs.differentiated)
+        # a copy: in float64 it would be the base itself that requires a gradient
+        tensors[name] = rounded.to(device, kept, copy=True).contiguous().requires_grad_(name in inputs.differentiated)
     return SimpleNamespace(**tensors)
 
 
