@@ -105,10 +105,12 @@ def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
         raise ValueError(f"weights must broadcast to x's shape {tuple(x.shape)}, got {tuple(weights.shape)}") from None
     if weights.device != x.device:
         raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
-    # float64, as the sum of large or tiny weights must neither overflow nor vanish
-    total = weights.sum(-1, keepdim=True, dtype=torch.float64)
+    # float64, as the sum of large or tiny weights must neither overflow nor vanish, and two parts of their gradient nearly cancel
+    weights = weights.double()
+    total = weights.sum(-1, keepdim=True)
     total = torch.where(total.isfinite(), total, torch.nan)  # else one infinite weight would leave the others 0
-    return (weights / torch.where(total != 0, total, torch.inf)).to(x.dtype)
+    voted = total != 0
+    return torch.where(voted, weights / torch.where(voted, total, 1), 0).to(x.dtype)
 
 
 def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
