@@ -32,7 +32,7 @@ from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 from . import first_use
 from .arguments import plain_autograd_only
 from .backends import check_backend, choose_backend
-from .devices import check_float64, full_precision
+from .devices import check_float64, full_precision, hold_freed_memory
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 _SCHEMA = {int: "int", float: "float", bool: "bool"}
@@ -246,6 +246,8 @@ def _exact(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def exact(first: Tensor, *rest: Any) -> Any:
         check_float64(first)
+        if first.is_cpu:
+            hold_freed_memory()
         with full_precision(first), torch.cuda.device_of(first) if first.is_cuda else contextlib.nullcontext():
             return function(first, *rest)
 

@@ -36,11 +36,13 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     (order,) = kept(x, y, shares, bins_x, bins_y)
     if not x.numel():
         return x.new_zeros(len(x), bins_x.count, bins_y.count), order
+    threads = torch.get_num_threads()
     with _cores(x):
         way = way_for(bins_x, bins_y, x)
         axes = _axes(way, bins_x, bins_y, x, y)
-        joint = product.forward(x, y, shares, axes) if way is None else runs.forward(x, y, shares, axes, order)
-        return spread(joint, shares, (x, bins_x), (y, bins_y)), order
+        if way is None:
+            return product.forward(x, y, shares, axes, threads), order
+        return spread(runs.forward(x, y, shares, axes, order), shares, (x, bins_x), (y, bins_y)), order
 
 
 def backward(
@@ -49,9 +51,10 @@ def backward(
     """Gradients with respect to x, y and shares, empty where not needed."""
     if not x.numel():
         return tuple(x.new_empty(x.shape if need else 0) for need in needs)
+    threads = torch.get_num_threads()
     with _cores(x):
         way = way_for(bins_x, bins_y, x)
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
-            return product.backward(grad, x, y, shares, axes, needs)
+            return product.backward(grad, x, y, shares, axes, needs, threads)
         return runs.backward(grad, x, y, shares, axes, order, needs)

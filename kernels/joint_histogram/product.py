@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..common.devices import budget
+from ..common.devices import budget, cores
 from ..common.separated import sum_last
 from .axes import BinsAxis
 
@@ -16,6 +17,10 @@ from .axes import BinsAxis
 RUN = 256
 #: responses made at a time: on a CPU, what stays in the cache and in memory that the allocator keeps
 CPU_BUDGET, DEVICE_BUDGET = 1 << 17, 1 << 25
+
+#: multiply-adds from which a product takes all cores also where all else is done on one: it takes 80 us on one, and where others
+#: are busy they are waited for in three calls and not in a hundred
+SHARED = 1 << 22
 
 Axes = tuple[BinsAxis, BinsAxis]
 
@@ -31,16 +36,22 @@ class _Responses:
         #: (rows, N, bins)
         self.p, self.q = (each for values in self._values for each in values)
 
-    def along(self, windows: Tensor, wanted: list[bool]) -> list[Tensor]:
+    def along(self, windows: Tensor, wanted: list[bool], threads: int) -> list[Tensor]:
         """Windows (rows, Kx, Ky) met by the other axis's responses, (axes, rows, N, bins) for each group of axes that are the same;
         unwritten where not wanted."""
         groups = [torch.empty_like(values) for values in self._values]
         of_x, of_y = (each for group in groups for each in group)
-        if wanted[0]:
-            torch.matmul(self.q, windows.mT, out=of_x)
-        if wanted[1]:
-            torch.matmul(self.p, windows, out=of_y)
+        with self.threads_for(threads):
+            if wanted[0]:
+                torch.matmul(self.q, windows.mT, out=of_x)
+            if wanted[1]:
+                torch.matmul(self.p, windows, out=of_y)
         return groups
+
+    def threads_for(self, threads: int) -> contextlib.AbstractContextManager[None]:
+        """Context in which a product of the responses takes so many threads, where it is enough work."""
+        many = self.p.numel() * self.q.shape[-1] >= SHARED and threads != torch.get_num_threads()
+        return cores(threads) if many else contextlib.nullcontext()
 
     def slopes(self, along: list[Tensor], wanted: list[bool]) -> list[Tensor | None]:
         """Sums over `along` times slopes, (rows, N) of either axis; `along` is overwritten."""
@@ -62,13 +73,14 @@ def _parts(x: Tensor, y: Tensor, axes: Axes) -> Iterator[tuple[tuple[slice, slic
             yield part, _Responses(axes, x[part], y[part])
 
 
-def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes) -> Tensor:
-    """(B, N), (B, N) -> (B, Kx, Ky)."""
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, threads: int) -> Tensor:
+    """(B, N), (B, N) -> (B, Kx, Ky); products may take so many threads."""
     ax, ay = axes
     sums = x.new_zeros(len(x), ax.extent, ay.extent, dtype=torch.float64)
     for part, responses in _parts(x, y, axes):
         p = responses.p if shares is None else responses.p * (shares[part] * x.shape[1]).unsqueeze(-1)
-        _add_products(sums[part[0]], p, responses.q)
+        with responses.threads_for(threads):
+            _add_products(sums[part[0]], p, responses.q)
     sums *= ax.factor * ay.factor / x.shape[1]
     return ax.fold(ay.fold(sums).mT).mT.to(x.dtype).contiguous()
 
@@ -84,7 +96,7 @@ def _add_products(sums: Tensor, p: Tensor, q: Tensor) -> None:
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, needs: list[bool]
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, needs: list[bool], threads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
     ax, ay = axes
@@ -92,7 +104,7 @@ def backward(
     upstream = ay.expand(ax.expand(grad.mT, True).mT, True).to(x.dtype)
     even = 1 / x.shape[1] if shares is None else 1.0
     for part, responses in _parts(x, y, axes):
-        along = responses.along(upstream[part[0]], [needs[0] or needs[2], needs[1]])
+        along = responses.along(upstream[part[0]], [needs[0] or needs[2], needs[1]], threads)
         if needs[2]:
             grads[2][part] = sum_last(responses.p * along[0][0]).mul_(ax.factor * ay.factor)
         slopes = responses.slopes(along, needs[:2])
