@@ -25,18 +25,16 @@ def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
     return torch.autocast(kind, enabled=False) if on else contextlib.nullcontext()
 
 
-@contextlib.contextmanager
-def one_core() -> Iterator[None]:
-    """Context in which this thread's operations on CPU tensors use one core; torch has a number of threads for each thread of the
-    program. For what is many operations of some microseconds, of which others would share the least part, and be waited for: on a
-    machine that is busy, milliseconds each time."""
-    with cores(1):
-        yield
+def one_core(few: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Context in which this thread's operations on CPU tensors use one core, where samples are few; torch has a number of threads for
+    each thread of the program. For what is many operations of some microseconds, of which others would share the least part, and be
+    waited for: on a machine that is busy, milliseconds each time."""
+    return cores(1) if few else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def cores(count: int) -> Iterator[None]:
-    """Context in which they use so many."""
+    """Context in which this thread's operations on CPU tensors use so many."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

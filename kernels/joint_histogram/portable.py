@@ -2,8 +2,6 @@
 of samples of one pair of tiles (runs.py), each described by its responses in reach or by polynomials (axes.py). Samples and shares
 are kept for the backward pass, and their order where there is one."""
 
-import contextlib
-
 import torch
 from torch import Tensor
 
@@ -16,10 +14,6 @@ from .ways import Way, way_for
 
 #: samples up to which other cores would be waited for longer than they help
 FEW = 1 << 13
-
-
-def _cores(x: Tensor) -> contextlib.AbstractContextManager[None]:
-    return one_core() if x.numel() <= FEW else contextlib.nullcontext()
 
 
 def _axes(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Axis, Axis]:
@@ -37,7 +31,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     if not x.numel():
         return x.new_zeros(len(x), bins_x.count, bins_y.count), order
     threads = torch.get_num_threads()
-    with _cores(x):
+    with one_core(x.numel() <= FEW):
         way = way_for(bins_x, bins_y, x)
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
@@ -52,7 +46,7 @@ def backward(
     if not x.numel():
         return tuple(x.new_empty(x.shape if need else 0) for need in needs)
     threads = torch.get_num_threads()
-    with _cores(x):
+    with one_core(x.numel() <= FEW):
         way = way_for(bins_x, bins_y, x)
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:

@@ -77,7 +77,7 @@ class Moments:
     def counts(self, x: Tensor) -> Tensor:
         """Pixels -> the histograms of their cells, (B, C, H / cell, W / cell, K)."""
         s, v = self._locate(x)
-        index = self._index(s.int(), self.slots, -self.first)
+        index = self._index(s.int(), self.slots, -self.first).long()  # which is what scattered additions take
         sums = self._packed(x, index, v) if self.packed else self._separate(x, index, v)
         counts = (sums @ self.matrix).to(x.dtype)
         return counts.view(*x.shape[:2], x.shape[2] // self.cell, x.shape[3] // self.cell, -1)
@@ -127,12 +127,18 @@ class Moments:
         return s, t.sub_(s)
 
     def _index(self, place: Tensor, places: int, shift: int) -> Tensor:
-        """Where in (B, C, cell rows, cell columns, places) each pixel's `place`, int32 from -shift on, is; a list of int64."""
-        batch, channels, height, width = place.shape
-        columns = torch.arange(width, dtype=torch.int32, device=place.device).div_(self.cell, rounding_mode="floor")
-        rows = torch.arange(batch * channels * height, dtype=torch.int32, device=place.device)
-        rows = rows.div_(self.cell, rounding_mode="floor").mul_(width // self.cell * places).add_(shift)
-        return place.add_(rows.view(batch, channels, height, 1)).add_(columns.mul_(places)).view(-1).long()
+        """Where in (B, C, cell rows, cell columns, places) each pixel's `place`, int32 from -shift on, is; a list."""
+        return place.add_(_first_places(place.shape, self.cell, places, shift, place.device)).view(-1)
+
+
+@functools.lru_cache(maxsize=4)
+def _first_places(shape: torch.Size, cell: int, places: int, shift: int, device: torch.device) -> Tensor:
+    """Where the places of each pixel's cell begin, (B, C, H, W) int32; the pieces of an image have the same."""
+    batch, channels, height, width = shape
+    columns = torch.arange(width, dtype=torch.int32, device=device).div_(cell, rounding_mode="floor").mul_(places)
+    rows = torch.arange(batch * channels * height, dtype=torch.int32, device=device)
+    rows = rows.div_(cell, rounding_mode="floor").mul_(width // cell * places).add_(shift)
+    return rows.view(batch, channels, height, 1) + columns
 
 
 @functools.lru_cache(maxsize=256)

@@ -19,6 +19,8 @@ from .patches import Patches
 #: enough to keep them busy (chosen, not measured)
 CPU_COUNTS, DEVICE_COUNTS = 1 << 19, 1 << 26
 PER_PIXEL = 6
+#: pixels up to which other cores would be waited for longer than they help
+FEW = 1 << 16
 
 
 def _way(x: Tensor, bins: Bins, patches: Patches) -> Moments | Direct:
@@ -48,7 +50,7 @@ def forward(x: Tensor, bins: Bins, patch: int, stride: int) -> Tensor:
     batch, channels = x.shape[:2]
     result = x.new_empty(batch, patches.rows, patches.columns, channels, bins.count)
     if result.numel():
-        with one_core():
+        with one_core(x.numel() <= FEW):
             way = _way(x, bins, patches)
             for images, rows, pixel_rows in _pieces(x, way.numbers, patches):
                 piece = x[images, :, pixel_rows, : patches.pixels(patches.columns)]
@@ -73,7 +75,7 @@ def backward(grad: Tensor, x: Tensor, bins: Bins, patch: int, stride: int, needs
     if not grad.numel():
         return [grad_x]
     upstream = grad.view(len(x), patches.rows, patches.columns, x.shape[1], bins.count).permute(0, 3, 1, 2, 4)
-    with one_core():
+    with one_core(x.numel() <= FEW):
         way = _way(x, bins, patches)
         for images, rows, pixel_rows in _pieces(x, way.numbers, patches):
             piece = images, slice(None), pixel_rows, slice(patches.pixels(patches.columns))
