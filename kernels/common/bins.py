@@ -28,11 +28,14 @@ class Bins:
         count: number of bins K, at least 1; any integer.
         low, high: the range, in the samples' units.
         bandwidth: width of the window in bin widths. None is the window's natural one: 0.4 (the paper's W = L / 2.5) for
-            `logistic` and `gaussian`, which are kernels of that width integrated over the bin (Eq. 3-6); 1 for `triangular`
-            and `bspline`, whose responses then sum to one.
+            `logistic` and `gaussian`, which are kernels of that width integrated over the bin (Eq. 3-6); 1 for `triangular`,
+            `bspline` and `xu` and 1/2 for `box`, whose responses then sum to one; 1 for the others.
         boundary: what becomes of the part of a window that leaves the range. `open` loses it (the paper); `reflect` adds the
             samples' mirror images at both ends, so that mass is kept; `circular` takes samples modulo the range, as hue wants.
-        window: `logistic` (the paper), `gaussian`, `triangular` or `bspline` (cubic).
+        window: `logistic` (the paper), `gaussian`, `triangular` or `bspline` (cubic); or as other libraries have them, of peak 1:
+            `rbf` (a Gaussian at the bin's centre, of standard deviation `bandwidth`), `inverse_quadratic` (boundary `open` only,
+            as its tails have no end), `box` (hard: 1 up to `bandwidth` on either side, 1/2 at the ends), `epanechnikov`, `xu`
+            (kornia's for mutual information), `truncated_gaussian` (`rbf` within `bandwidth`).
 
     Samples outside the range are defined by the same formulas: `open` counts what reaches in, `reflect` adds exactly the
     images -t and 2K - t, `circular` wraps, as far as bins can be told apart: beyond 2^23 bins in float32 and 2^52 in float64
@@ -65,6 +68,8 @@ class Bins:
         for name, allowed in (("boundary", BOUNDARIES), ("window", WINDOWS)):
             if getattr(self, name) not in tuple(allowed):
                 raise ValueError(f"bins.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        if WINDOWS[self.window].endless and self.boundary != "open":
+            raise ValueError(f"bins.boundary must be open for window {self.window}, whose tails have no end, got {self.boundary!r}")
         width = number("bins.bandwidth", self.effective_bandwidth)
         values = self.count, self.low, self.high, width, self.boundary, self.window
         object.__setattr__(self, "spec", ",".join(map(str, values)))

@@ -26,9 +26,9 @@ def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
 
 
 def one_core(few: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Context in which this thread's operations on CPU tensors use one core, where samples are few; torch has a number of threads for
-    each thread of the program. For what is many operations of some microseconds, of which others would share the least part, and be
-    waited for: on a machine that is busy, milliseconds each time."""
+    """Context in which this thread's operations on CPU tensors use one core, where samples are few; torch has a number of threads
+    for each thread of the program. For what is many operations of some microseconds, of which others would share the least part,
+    and be waited for: on a machine that is busy, milliseconds each time."""
     return cores(1) if few else contextlib.nullcontext()
 
 
@@ -45,11 +45,11 @@ def cores(count: int) -> Iterator[None]:
 
 @functools.cache
 def hold_freed_memory() -> None:
-    """Let glibc's allocator keep some tens of MB that were freed, as it does in any program that ever freed a tensor of such a size.
+    """Let glibc's allocator keep some tens of MB that were freed, as in any program that ever freed a tensor of such a size.
 
     It gives memory back to the system above twice the largest block that it has seen freed; the buffers of one pass, a MB each,
-    are then asked for anew in every pass, and a fifth of the time is the system's, clearing pages. This block is never touched, so it
-    takes no memory. 31 MB, as sizes above 32 MB teach it nothing; other allocators do not mind.
+    are then asked for anew in every pass, and a fifth of the time is the system's, clearing pages. This block is never touched, so
+    it takes no memory. 31 MB, as sizes above 32 MB teach it nothing; other allocators do not mind.
     """
     torch.empty(31 << 20, dtype=torch.uint8, device="cpu")
 

@@ -105,7 +105,8 @@ class _Responses:
     def __init__(self, tiling: Tiling, distance: Tensor) -> None:
         self._bins, self._separated = tiling.bins, separated(tiling.bins, tiling.dtype, tiling.reach, distance.device)
         if self._separated is None:
-            self._described = distance.to(tiling.dtype).unsqueeze(-1) - offsets(tiling.reach, distance.device).to(tiling.dtype)
+            # subtracted in float64: far from the tile's centre, a distance in float32 would be off by 1e-5 of a bin
+            self._described = (distance.unsqueeze(-1) - offsets(tiling.reach, distance.device)).to(tiling.dtype)
             self.values, self.factor, self.slope_factor = self._bins.response(self._described), 1.0, 1.0
         else:
             self._described = self._separated.describe(distance)

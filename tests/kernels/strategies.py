@@ -7,10 +7,18 @@ from torch import Tensor
 
 from huenet.kernels import Bins
 from huenet.kernels.common import cases
+from huenet.kernels.common.windows import WINDOWS as ENTRIES
 
+#: in full products with everything else, and those that are tried in fewer combinations
 WINDOWS = ("logistic", "gaussian", "triangular", "bspline")
+OTHER_WINDOWS = ("rbf", "inverse_quadratic", "box", "epanechnikov", "xu", "truncated_gaussian")
+ALL_WINDOWS = WINDOWS + OTHER_WINDOWS
 BOUNDARIES = ("open", "reflect", "circular")
 COUNTS = (1, 2, 7, 64, 100, 256, 257, 1000)
+
+
+def boundaries_of(window: str) -> tuple[str, ...]:
+    return ("open",) if ENTRIES[window].endless else BOUNDARIES
 
 
 def samples(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64, spill: float = 0.1) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from huenet.kernels import Bins
 from huenet.kernels.common.bins import as_bins_pair
 from huenet.kernels.common.windows import WINDOWS as FUNCTIONS
-from tests.kernels.strategies import BOUNDARIES, WINDOWS
+from tests.kernels.strategies import ALL_WINDOWS, BOUNDARIES, WINDOWS
 
 EPS = torch.finfo(torch.float64).eps
 
@@ -31,7 +31,12 @@ EPS = torch.finfo(torch.float64).eps
         ({"bandwidth": 0.0}, ValueError, "bins.bandwidth must be positive"),
         ({"bandwidth": math.nan}, ValueError, "bins.bandwidth must be finite, got nan"),
         ({"boundary": "wrap"}, ValueError, "bins.boundary must be one of open, reflect, circular, got 'wrap'"),
-        ({"window": "box"}, ValueError, "bins.window must be one of logistic, gaussian, triangular, bspline, got 'box'"),
+        ({"window": "hat"}, ValueError, "bins.window must be one of logistic, gaussian, triangular, bspline, .*, got 'hat'"),
+        (
+            {"window": "inverse_quadratic", "boundary": "circular"},
+            ValueError,
+            "bins.boundary must be open for window inverse_quadratic, whose tails have no end, got 'circular'",
+        ),
     ],
 )
 def test_bad_values_are_named(arguments, error, message):
@@ -46,12 +51,8 @@ def test_edges_and_centers():
 
 
 def test_natural_bandwidths():
-    assert {window: Bins(window=window).effective_bandwidth for window in WINDOWS} == {
-        "logistic": 0.4,
-        "gaussian": 0.4,
-        "triangular": 1.0,
-        "bspline": 1.0,
-    }
+    natural = {"logistic": 0.4, "gaussian": 0.4, "box": 0.5}
+    assert {name: Bins(window=name).effective_bandwidth for name in ALL_WINDOWS} == {n: natural.get(n, 1.0) for n in ALL_WINDOWS}
 
 
 def test_numpy_numbers_are_plain_ones():
@@ -92,13 +93,25 @@ def test_gaussian_is_an_integral_over_the_bin():
     torch.testing.assert_close(Bins(window="gaussian").response(u), difference, rtol=0, atol=4 * EPS)
 
 
-@pytest.mark.parametrize("window, expected", [("triangular", [1, 0.5, 0, 0]), ("bspline", [2 / 3, 23 / 48, 1 / 6, 0])])
-def test_piecewise_windows_at_known_points(window, expected):
+@pytest.mark.parametrize(
+    "window, expected",
+    [
+        ("triangular", [1, 0.5, 0, 0]),
+        ("bspline", [2 / 3, 23 / 48, 1 / 6, 0]),
+        ("rbf", [1, math.exp(-1 / 8), math.exp(-1 / 2), math.exp(-2)]),
+        ("inverse_quadratic", [1, 4 / 5, 1 / 2, 1 / 5]),
+        ("box", [1, 1 / 2, 0, 0]),
+        ("epanechnikov", [1, 3 / 4, 0, 0]),
+        ("xu", [1, 1 / 2, 0, 0]),
+        ("truncated_gaussian", [1, math.exp(-1 / 8), math.exp(-1 / 2) / 2, 0]),
+    ],
+)
+def test_windows_at_known_points(window, expected):
     u = torch.tensor([0, 0.5, 1, 2], dtype=torch.float64)
     torch.testing.assert_close(Bins(window=window).response(u), torch.tensor(expected, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", ALL_WINDOWS)
 @pytest.mark.parametrize("bandwidth", [None, 0.3, 2.0])
 def test_windows_are_even_and_their_derivatives_right(window, bandwidth):
     bins = Bins(window=window, bandwidth=bandwidth)
@@ -109,7 +122,7 @@ def test_windows_are_even_and_their_derivatives_right(window, bandwidth):
     torch.testing.assert_close(bins.derivative(u.detach()), slope, rtol=0, atol=16 * EPS / bins.effective_bandwidth)
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", ALL_WINDOWS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("bandwidth", [None, 0.05, 3.0])
 def test_radius_reaches_all_that_dtype_can_see(window, dtype, bandwidth):
@@ -121,7 +134,7 @@ def test_radius_reaches_all_that_dtype_can_see(window, dtype, bandwidth):
     assert radius == 1 or bins.response(torch.tensor(radius - 1.5, dtype=torch.float64)) > 0
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", [*WINDOWS, "box", "xu"])
 def test_natural_windows_sum_to_one_over_all_bins(window):
     assert FUNCTIONS[window].natural_bandwidth == Bins(window=window).effective_bandwidth
     offsets = torch.arange(-40, 40, dtype=torch.float64) + 0.37
