@@ -1,5 +1,5 @@
-"""The contextual and the contextual bilateral loss of S-aiueo32's contextual_loss_pytorch, which needs memory for N x N distances, as
-functions and modules of the same names.
+"""The contextual and the contextual bilateral loss of S-aiueo32's contextual_loss_pytorch, which stores N x N distances, as
+functions and modules of the same names that do not.
 
     from huenet.compat.contextual import ContextualLoss, contextual_loss      # for `import contextual_loss as cl`
 
@@ -20,7 +20,7 @@ from ..kernels.common.devices import full_precision
 from ..kernels.contextual_similarity.reference import directions
 from ..losses.arguments import at_least_float32, check_images
 from ..losses.contextual import VGG19Features
-from .row_blocks import reduced
+from .row_blocks import Reduction, reduced
 
 LOSS_TYPES = ("cosine", "l1", "l2")
 #: added to the distance of the nearest neighbour, and to the similarity before its logarithm
@@ -44,8 +44,8 @@ def contextual_loss(
         x: features of the generated image, (B, C, H, W), floating.
         y: features of the target, of x's shape.
         band_width: h of Eq. 3, positive.
-        loss_type: "cosine", 1 - cos of the features less y's mean over the batch; "l2", squared Euclidean; "l1", the sum of absolute
-            differences. Case does not count.
+        loss_type: "cosine", 1 - cos of the features less y's mean over the batch; "l2", the squared Euclidean distance; "l1",
+            the sum of absolute differences. Case does not count.
         strict: whether "l1" and "l2" are what the original makes of them: "l1" the absolute value of the summed differences; "l2"
             max(0, |y_i|^2 - 2 x_i y_j + |x_j|^2), which takes the plain blocks of `contextual_bilateral_loss` and their memory.
         backend: as for `huenet.kernels.contextual_similarity`; not used by strict "l2".
@@ -110,13 +110,13 @@ def contextual_bilateral_loss(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
 
-    Source: S-aiueo32/contextual_loss_pytorch, `contextual_loss/functional.py`; there positions are always float32, here they have the
-    features' dtype.
+    Source: S-aiueo32/contextual_loss_pytorch, `contextual_loss/functional.py`; there positions are always float32, here they
+    have the features' dtype.
     """
     loss_type = _checked(x, y, band_width, loss_type)
     weight_sp = number("weight_sp", weight_sp)
     if strict:
-        _one_sample(x, "the contextual bilateral loss")
+        _one_sample(x, "contextual_bilateral_loss")
     with full_precision(x):
         points = _points(x), _points(y)
         places = _Places(x.shape[-2], x.shape[-1], band_width, points[0])
@@ -139,6 +139,10 @@ class _OfFeatures(nn.Module):
         self.vgg_layer, self.strict = vgg_layer, strict
         self.vgg_model = _vgg(vgg_layer) if use_vgg else None
 
+    def extra_repr(self) -> str:
+        settings = {"band_width": self.band_width, "loss_type": self.loss_type, "strict": self.strict}
+        return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
     def features(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Images, or with `use_vgg` their feature maps."""
         if self.vgg_model is None:
@@ -155,8 +159,8 @@ class ContextualLoss(_OfFeatures):
 
     Args:
         band_width, loss_type, backend: as for `contextual_loss`.
-        use_vgg: whether x and y are RGB images (B, 3, H, W) in [0, 1], of which features are VGG19's; its weights are torchvision's,
-            which downloads them when this is made (`pip install 'huenet[vgg]'`). They are frozen.
+        use_vgg: whether x and y are RGB images (B, 3, H, W) in [0, 1], of which features are VGG19's; its weights are
+            torchvision's, which downloads them when this is made (`pip install 'huenet[vgg]'`). They are frozen.
         vgg_layer: their layer: 'relu1_2', 'relu2_2', 'relu3_4', 'relu4_4', 'relu5_4', or any other of
             `huenet.losses.VGG19Features`.
         strict: whether, as in the original, `loss_type` is checked and ignored: distances are always "cosine".
@@ -192,8 +196,8 @@ class ContextualBilateralLoss(_OfFeatures):
     Args:
         weight_sp, band_width, loss_type: as for `contextual_bilateral_loss`.
         use_vgg, vgg_layer: as for `ContextualLoss`.
-        strict: whether, as in the original, `band_width` is given to the function as its `weight_sp`, `weight_sp` and `loss_type` are
-            ignored, the band width is 1, and batches of several samples are refused.
+        strict: whether, as in the original, `band_width` is given to the function as its `weight_sp`, `weight_sp` and `loss_type`
+            are ignored, the band width is 1, and batches of several samples are refused.
 
     Raises:
         ImportError: with use_vgg=True, where torchvision cannot be imported.
@@ -242,7 +246,7 @@ class _Places:
         return (down.unsqueeze(2) * across.unsqueeze(1)).flatten(1)
 
 
-def _reduced(x: Tensor, y: Tensor, loss_type: str, strict: bool, band_width: float, reduction) -> list[list[Tensor]]:
+def _reduced(x: Tensor, y: Tensor, loss_type: str, strict: bool, band_width: float, reduction: Reduction) -> list[list[Tensor]]:
     """`row_blocks.reduced` in the distance of these names."""
     eps = _EPS
     if loss_type == "cosine":
@@ -278,8 +282,8 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def _summed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Points of a single channel, the sum of all, whose absolute difference is that of the summed differences. They are taken from a
-    common origin, as sums of many channels would round away how far near ones are apart."""
+    """Points of a single channel, the sum of all, whose absolute difference is that of the summed differences. They are taken from
+    a common origin, as sums of many channels would round away how far near ones are apart."""
     sums = [points.sum(-1, keepdim=True, dtype=torch.float64) for points in (x, y)]
     origin = sums[1].detach().mean()
     return tuple((values - origin).to(x.dtype) for values in sums)
@@ -328,11 +332,15 @@ def _loss_type(loss_type: str) -> str:
 
 def _one_sample(x: Tensor, what: str) -> None:
     if len(x) != 1:
-        raise ValueError(f"x and y must be a batch of one: with strict=True {what} is the original's, which fails for others; got {len(x)}")
+        raise ValueError(
+            f"x and y must be a single sample with strict=True, as the original's {what} fails for others, got {len(x)}"
+        )
 
 
 def _vgg(layer: str) -> VGG19Features:
     try:
         return VGG19Features([layer])
     except ImportError as error:
-        raise ImportError(f"use_vgg=True needs torchvision: pip install 'huenet[vgg]'; {error}") from error
+        raise ImportError(
+            f"use_vgg=True needs torchvision: pip install 'huenet[vgg]'; its import failed: {error.__cause__}"
+        ) from error

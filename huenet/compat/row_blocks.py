@@ -1,5 +1,5 @@
-"""Affinities of points by blocks of rows, in plain PyTorch, for what the contextual operator cannot express. A block is made anew on
-the way back, so that more than one of them is never stored."""
+"""Affinities of points by blocks of rows, in plain PyTorch, for what the contextual operator cannot express. A block is made anew
+on the way back, so that more than one of them is never stored."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """`torch.histc` with the same counts, whatever the device and however many samples, and soft counts that have a gradient.
 
-    from huenet.compat.torch import histc
+from huenet.compat.torch import histc
 
-    histc(x, bins=64, min=0, max=1)                         # torch.histc's counts
-    histc(x, bins=64, min=0, max=1, differentiable=True)    # soft counts, differentiable in x
+histc(x, bins=64, min=0, max=1)                         # torch.histc's counts
+histc(x, bins=64, min=0, max=1, differentiable=True)    # soft counts, differentiable in x
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def histc(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
 
-    Source: `torch.histc`, whose bin trunc((x - min) * bins / (max - min)), rounded in input's dtype at each step, this is. Where torch
-    leaves the result undefined, and on a CPU may write outside its histogram, this has one: a product that overflows is taken in
-    float64, a bin beyond the last one is the last one, and of a range that has no width in input's dtype the middle bin gets all.
+    Source: `torch.histc`, whose bin trunc((x - min) * bins / (max - min)) this is, rounded to input's dtype at each step. Where
+    torch's result is undefined, and on a CPU may be written outside the histogram, this has one: where the product overflows it
+    is taken in float64, a bin beyond the last is the last, and of a range without width in input's dtype the middle bin gets all.
     """
     bins = _checked(input, bins)
     flat = input.flatten()
@@ -81,20 +81,19 @@ def _checked(input: Tensor, bins: int) -> int:
 
 
 def _range(flat: Tensor, low: float, high: float) -> tuple[float, float]:
-    """The range as torch.histc takes it, numbers of the samples' dtype."""
+    """The range as torch.histc takes it: numbers of the samples' dtype, or one more on either side, which need not be."""
+    low, high = float(low), float(high)
     if low > high:
         raise ValueError(f"max must be larger than min, got min={low} and max={high}")
-    if low == high and flat.numel():
-        # min() and max() pass NaN on
-        low, high = torch.stack(flat.detach().aminmax()).tolist()
+    own = low == high
+    if own and flat.numel():
+        what, extremes = "the extremes of input, its range where min equals max,", torch.stack(flat.detach().aminmax())
+    else:
+        what, extremes = "min and max", torch.tensor([low, high], dtype=torch.float64, device="cpu").to(flat.dtype)
+    low, high = extremes.tolist()
     if not math.isfinite(low) or not math.isfinite(high):
-        raise ValueError(f"min and max, or the samples where these are equal, must be finite, got a range of [{low}, {high}]")
-    if low == high:
-        low, high = low - 1, high + 1
-    low, high = torch.tensor([low, high], dtype=torch.float64, device="cpu").to(flat.dtype).tolist()
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise ValueError(f"min and max must be finite in the samples' dtype {flat.dtype}, got a range of [{low}, {high}]")
-    return low, high
+        raise ValueError(f"{what} must be finite in {flat.dtype}, got {low} and {high}")
+    return (low - 1, high + 1) if own and low == high else (low, high)
 
 
 def _counts(flat: Tensor, bins: int, low: float, high: float) -> Tensor:
@@ -107,28 +106,36 @@ def _counts(flat: Tensor, bins: int, low: float, high: float) -> Tensor:
 
 def _places(x: Tensor, bins: int, low: float, high: float) -> Tensor:
     """The bin of each sample, `bins` for those that are not counted."""
+    axis = torch.tensor([low, high, bins], dtype=torch.float64, device="cpu")
+    rounded = axis.to(x.dtype)
+    low, high, _ = rounded.tolist()
     inside = (x >= low) & (x <= high)
     if low == high:
         place = torch.full(x.shape, bins // 2, device=x.device)
     else:
-        # on tensors, as a GPU would divide by a number of the host by multiplying with its inverse
-        first, last, count = (torch.tensor(value, dtype=x.dtype, device=x.device) for value in (low, high, bins))
-        place = _place(torch.where(inside, x, first), first, last, count).long().clamp_max_(bins - 1)
-    return place.masked_fill_(~inside, bins)
+        x = torch.where(inside, x, low)
+        fits = ((rounded[1] - rounded[0]) * rounded[2]).isfinite()
+        place = (_in_bins(x, rounded) if fits else _in_bins(*_scaled(x, axis))).long()
+    return place.clamp_max_(bins - 1).masked_fill_(~inside, bins)
 
 
-def _place(x: Tensor, low: Tensor, high: Tensor, bins: Tensor) -> Tensor:
-    """(x - low) * bins / (high - low), each step rounded to x's dtype. That of half precision is spelt out: torch divides bfloat16
-    by a single number in another way than elementwise."""
-    dtype = x.dtype
-    if not ((high - low) * bins).isfinite():
-        x, low, high, bins = (value.double() for value in (x, low, high, bins))
-    elif dtype in (torch.float16, torch.bfloat16):
-        rounded = [value.float() for value in (x, low, high, bins)]
-        x, low, high, bins = rounded
-        offset, width = ((value - low).to(dtype).float() for value in (x, high))
-        return ((offset * bins).to(dtype).float() / width).to(dtype)
-    return (x - low) * bins / (high - low)
+def _scaled(x: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples and range in float64, by a power of two smaller that keeps their product with the bins from overflowing."""
+    scale = 0.25 ** int(axis[2]).bit_length()
+    return x.double() * scale, axis * axis.new_tensor([scale, scale, 1])
+
+
+def _in_bins(x: Tensor, axis: Tensor) -> Tensor:
+    """(x - low) * bins / (high - low), each step rounded to x's dtype; `axis` is (low, high, bins)."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+
+    def step(value: Tensor) -> Tensor:
+        # spelt out, as torch divides bfloat16 by a single number in another way than elementwise
+        return value.to(x.dtype).to(wide)
+
+    # tensors of x's device, as a GPU divides by a number of the host by multiplying with its inverse
+    low, high, bins = axis.to(x.device, wide)
+    return step(step(step(x.to(wide) - low) * bins) / step(high - low))
 
 
 def _soft(flat: Tensor, bins: Bins, backend: str | None) -> Tensor:
