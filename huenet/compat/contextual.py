@@ -25,6 +25,8 @@ from .row_blocks import Reduction, reduced
 LOSS_TYPES = ("cosine", "l1", "l2")
 #: added to the distance of the nearest neighbour, and to the similarity before its logarithm
 _EPS = 1e-5
+#: up to here directions lie so dense that products, which are sooner done, would round away how far the nearest are apart
+_FEW_CHANNELS = 32
 
 
 def contextual_loss(
@@ -47,7 +49,7 @@ def contextual_loss(
         loss_type: "cosine", 1 - cos of the features less y's mean over the batch; "l2", the squared Euclidean distance; "l1",
             the sum of absolute differences. Case does not count.
         strict: whether "l1" and "l2" are what the original makes of them: "l1" the absolute value of the summed differences; "l2"
-            max(0, |y_i|^2 - 2 x_i y_j + |x_j|^2), which takes the plain blocks of `contextual_bilateral_loss` and their memory.
+            max(0, |y_i|^2 - 2 x_i y_j + |x_j|^2), in the blocks of `contextual_bilateral_loss`, their memory, and float64.
         backend: as for `huenet.kernels.contextual_similarity`; not used by strict "l2".
 
     Returns:
@@ -248,19 +250,18 @@ class _Places:
 
 def _reduced(x: Tensor, y: Tensor, loss_type: str, strict: bool, band_width: float, reduction: Reduction) -> list[list[Tensor]]:
     """`row_blocks.reduced` in the distance of these names."""
-    eps = _EPS
     if loss_type == "cosine":
         x, y = (unit / 2 for unit in directions(x, y, "batch"))
-        eps, distance = eps / 2, _product
+        if x.shape[-1] <= _FEW_CHANNELS:
+            return reduced(x, y, _l2, band_width, _EPS / 2, reduction)
         x, y = (torch.cat([points, _squares(points)], -1) for points in (x, y))
-    elif not strict:
-        distance = _l1 if loss_type == "l1" else _l2
-    elif loss_type == "l1":
-        (x, y), distance = _summed(x, y), _l1
-    else:
+        return reduced(x, y, _product, band_width, _EPS / 2, reduction)
+    if strict and loss_type == "l2":
+        x, y = x.double(), y.double()  # what is left of these products' cancellation would be mostly rounding
         x, y = torch.cat([x, _squares(y)], -1), torch.cat([y, _squares(x)], -1)
-        distance = _product
-    return reduced(x, y, distance, band_width, eps, reduction)
+        return reduced(x, y, _product, band_width, _EPS, reduction)
+    x, y = _summed(x, y) if strict else (x, y)
+    return reduced(x, y, _l1 if loss_type == "l1" else _l2, band_width, _EPS, reduction)
 
 
 def _product(x: Tensor, y: Tensor) -> Tensor:

@@ -104,7 +104,9 @@ def test_contextual_loss(dtype, shape, strict, loss_type, band_width):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("shape", [(1, 8, 5, 6), (3, 4, 7, 3), (1, 3, 24, 23), (2, 4, 2, 400)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 5, 6), (3, 4, 7, 3), (1, 3, 24, 23), (1, 40, 24, 23), (2, 40, 5, 6), (2, 4, 2, 400)], ids=str
+)
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("loss_type", LOSS_TYPES)
 @pytest.mark.parametrize("weight_sp, band_width", [(0.1, 1.0), (0.5, 1.0), (0.3, 0.4)])
@@ -187,12 +189,12 @@ def test_a_nan_shows(loss):
 
 @pytest.mark.parametrize("call", [contextual_bilateral_loss, lambda x, y: contextual_loss(x, y, loss_type="l2", strict=True)])
 def test_distances_are_never_stored_whole(call):
-    """Blocks of 2^18 numbers of 2^22 distances."""
+    """Blocks of 2^18 numbers, at most of float64, of 2^22 distances."""
     x, y = (z.float().requires_grad_() for z in features(1, 3, 32, 64))
     with LargestTensor() as largest:
         call(x, y).backward()
     assert x.grad.any() and y.grad.any()
-    assert largest.bytes <= 2**18 * 4
+    assert largest.bytes <= 2**18 * 8
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
