@@ -109,7 +109,7 @@ def test_contextual_loss(dtype, shape, strict, loss_type, band_width):
 )
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("loss_type", LOSS_TYPES)
-@pytest.mark.parametrize("weight_sp, band_width", [(0.1, 1.0), (0.5, 1.0), (0.3, 0.4)])
+@pytest.mark.parametrize("weight_sp, band_width", [(0.1, 1.0), (0.5, 0.4)])
 def test_contextual_bilateral_loss(dtype, shape, strict, loss_type, weight_sp, band_width):
     """Also of maps of several blocks, and so wide that a place has affinity to its neighbours'."""
     if strict:
