@@ -93,7 +93,7 @@ def contextual_bilateral_loss(
         CX = mean_i max_j ((1 - weight_sp) p_ij + weight_sp s_ij)
 
     of the affinities p of features and s of places, i over x's points, j over y's. s is a Gaussian of their distance, each point's
-    own place having distance 0, so narrow that below 64 x 64 s is the identity matrix but for 1e-9. (The paper, Zhang et al. 2019,
+    own place having distance 0, so narrow that at band width 1 and below 64 x 64 s is the identity matrix but for 1e-9. (The paper, Zhang et al. 2019,
     adds distances, as `spatial_weight` of `huenet.losses.ContextualLoss` does.)
 
     Memory: plain PyTorch by blocks of rows, made anew on the way back: half a dozen tensors of 2^18 numbers on a CPU, of 2^24 on
@@ -112,8 +112,8 @@ def contextual_bilateral_loss(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
 
-    Source: S-aiueo32/contextual_loss_pytorch, `contextual_loss/functional.py`; there positions are always float32, here they
-    have the features' dtype.
+    Source: S-aiueo32/contextual_loss_pytorch, `contextual_loss/functional.py`; there distances of places are rounded to
+    float32 and partly cancel, here they are exact.
     """
     loss_type = _checked(x, y, band_width, loss_type)
     weight_sp = number("weight_sp", weight_sp)
