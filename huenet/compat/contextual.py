@@ -20,7 +20,7 @@ from ..kernels.common.devices import full_precision
 from ..kernels.contextual_similarity.reference import directions
 from ..losses.arguments import at_least_float32, check_images
 from ..losses.contextual import VGG19Features
-from .row_blocks import Reduction, reduced
+from .best_affinity import best_affinity
 
 LOSS_TYPES = ("cosine", "l1", "l2")
 #: added to the distance of the nearest neighbour, and to the similarity before its logarithm
@@ -68,9 +68,7 @@ def contextual_loss(
     with full_precision(x):
         points = _points(x), _points(y)
         if strict and loss_type == "l2":
-            rows = _reduced(*points, loss_type, strict, band_width, lambda affinity, first: affinity.max(-2).values)
-            best = torch.cat([torch.stack(blocks).max(0).values for blocks in rows])
-            loss = _loss(best.mean(-1))
+            loss = _loss(best_affinity(*_swapped(*points), "product", band_width, _EPS))
         else:
             points = _summed(*points) if strict and loss_type == "l1" else points
             # half the distance, (1 - cos) / 2, goes with half of what is added to it
@@ -93,11 +91,12 @@ def contextual_bilateral_loss(
         CX = mean_i max_j ((1 - weight_sp) p_ij + weight_sp s_ij)
 
     of the affinities p of features and s of places, i over x's points, j over y's. s is a Gaussian of their distance, each point's
-    own place having distance 0, so narrow that at band width 1 and below 64 x 64 s is the identity matrix but for 1e-9. (The paper, Zhang et al. 2019,
-    adds distances, as `spatial_weight` of `huenet.losses.ContextualLoss` does.)
+    own place having distance 0, so narrow that at band width 1 and below 64 x 64 it is the identity matrix but for 1e-9. (The
+    paper, Zhang et al. 2019, adds distances, as `spatial_weight` of `huenet.losses.ContextualLoss` does.)
 
     Memory: plain PyTorch by blocks of rows, made anew on the way back: half a dozen tensors of 2^18 numbers on a CPU, of 2^24 on
-    other devices, or of 32 rows where these are more; nothing N x N, N = H W, beyond that. Time is of order N^2 C.
+    other devices, or of 32 rows where these are more; nothing N x N, N = H W, beyond that. Time is of order N^2 C. There is no
+    Triton kernel.
 
     Args:
         x, y, loss_type: as for `contextual_loss`.
@@ -107,10 +106,11 @@ def contextual_bilateral_loss(
             cannot compute.
 
     Returns:
-        scalar, in the dtype that `contextual_loss` has. Differentiable in x and y.
+        scalar, in the dtype that `contextual_loss` has. Differentiable in x and y, once.
 
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
+        RuntimeError: on second or forward-mode derivatives and `torch.func` transforms.
 
     Source: S-aiueo32/contextual_loss_pytorch, `contextual_loss/functional.py`; there distances of places are rounded to
     float32 and partly cancel, here they are exact.
@@ -121,14 +121,9 @@ def contextual_bilateral_loss(
         _one_sample(x, "contextual_bilateral_loss")
     with full_precision(x):
         points = _points(x), _points(y)
-        places = _Places(x.shape[-2], x.shape[-1], band_width, points[0])
-
-        def best(affinity: Tensor, first: int) -> Tensor:
-            mixed = torch.add(weight_sp * places.affinity(first, affinity.shape[1]), affinity, alpha=1 - weight_sp)
-            return mixed.max(-1).values
-
-        rows = _reduced(*points, loss_type, strict, band_width, best)
-        loss = _loss(torch.cat([torch.cat(blocks, -1) for blocks in rows]).mean(-1))
+        *points, metric, eps = _measurable(*points, loss_type, strict)
+        places = tuple(_affinity(side, band_width).to(points[0]) for side in x.shape[-2:])
+        loss = _loss(best_affinity(*points, metric, band_width, eps, places, weight_sp))
     return loss.to(_result_dtype(x, y))
 
 
@@ -228,54 +223,30 @@ class ContextualBilateralLoss(_OfFeatures):
         return contextual_bilateral_loss(x, y, self.weight_sp, self.band_width, self.loss_type)
 
 
-class _Places:
-    """Affinities of the places of a map of H x W points, a product of one along each axis, each (side, side)."""
-
-    def __init__(self, height: int, width: int, bandwidth: float, like: Tensor) -> None:
-        self.width = width
-        self.along = [self._axis(side, bandwidth).to(like) for side in (height, width)]
-
-    @staticmethod
-    def _axis(side: int, bandwidth: float) -> Tensor:
-        place = torch.arange(side, dtype=torch.float64, device="cpu") / (side + 1)
-        # the nearest place is a point's own, at distance 0
-        return torch.softmax(-(place.unsqueeze(1) - place).square() / (_EPS * bandwidth), 1)
-
-    def affinity(self, first: int, count: int) -> Tensor:
-        """Of `count` points from the one given on, row by row of the map, to all, (count, H * W)."""
-        point = torch.arange(first, first + count, device=self.along[0].device)
-        down, across = self.along[0][point // self.width], self.along[1][point % self.width]
-        return (down.unsqueeze(2) * across.unsqueeze(1)).flatten(1)
+def _affinity(side: int, bandwidth: float) -> Tensor:
+    """Of places along an axis, (side, side); that of a map's points is the product of both axes'."""
+    place = torch.arange(side, dtype=torch.float64, device="cpu") / (side + 1)
+    # the nearest place is a point's own, at distance 0
+    return torch.softmax(-(place.unsqueeze(1) - place).square() / (_EPS * bandwidth), 1)
 
 
-def _reduced(x: Tensor, y: Tensor, loss_type: str, strict: bool, band_width: float, reduction: Reduction) -> list[list[Tensor]]:
-    """`row_blocks.reduced` in the distance of these names."""
+def _measurable(x: Tensor, y: Tensor, loss_type: str, strict: bool) -> tuple[Tensor, Tensor, str, float]:
+    """Points, a metric of `best_affinity` in which their distances are, and what is added to the nearest one's."""
     if loss_type == "cosine":
         x, y = (unit / 2 for unit in directions(x, y, "batch"))
         if x.shape[-1] <= _FEW_CHANNELS:
-            return reduced(x, y, _l2, band_width, _EPS / 2, reduction)
-        x, y = (torch.cat([points, _squares(points)], -1) for points in (x, y))
-        return reduced(x, y, _product, band_width, _EPS / 2, reduction)
+            return x, y, "l2", _EPS / 2
+        return *(torch.cat([points, _squares(points)], -1) for points in (x, y)), "product", _EPS / 2
     if strict and loss_type == "l2":
-        x, y = x.double(), y.double()  # what is left of these products' cancellation would be mostly rounding
-        x, y = torch.cat([x, _squares(y)], -1), torch.cat([y, _squares(x)], -1)
-        return reduced(x, y, _product, band_width, _EPS, reduction)
+        return *_swapped(x, y), "product", _EPS
     x, y = _summed(x, y) if strict else (x, y)
-    return reduced(x, y, _l1 if loss_type == "l1" else _l2, band_width, _EPS, reduction)
+    return x, y, loss_type, _EPS
 
 
-def _product(x: Tensor, y: Tensor) -> Tensor:
-    """a_i - 2 x_i y_j + b_j, at least 0, of points with a and b as their last channel."""
-    (x, a), (y, b) = ((points[..., :-1], points[..., -1:]) for points in (x, y))
-    return torch.baddbmm(b.mT, x, y.mT, alpha=-2).add(a).clamp_min(0)
-
-
-def _l1(x: Tensor, y: Tensor) -> Tensor:
-    return torch.cdist(x, y, p=1.0)
-
-
-def _l2(x: Tensor, y: Tensor) -> Tensor:
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+def _swapped(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Points with each other's squares, in float64: what is left of products that cancel would be mostly rounding."""
+    x, y = x.double(), y.double()
+    return torch.cat([x, _squares(y)], -1), torch.cat([y, _squares(x)], -1)
 
 
 def _squares(points: Tensor) -> Tensor:
