@@ -219,6 +219,15 @@ def test_compiles_in_one_graph(loss):
         assert_close(gradient, expected, 1e-9)
 
 
+@pytest.mark.parametrize("loss", [contextual_loss, contextual_bilateral_loss])
+def test_a_second_derivative_is_an_error(loss):
+    x, y = features(1, 5, 4, 6)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(x, y), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiable once only"):
+        gradient.sum().backward()
+
+
 def test_the_backend_is_the_operators():
     x, y = features(1, 5, 4, 6)
     assert_close(contextual_loss(x, y, backend="reference"), contextual_loss(x, y, backend="torch"), 1e-12)
