@@ -21,7 +21,7 @@ _FEWEST_ROWS = 32
 _ORDERS = {"l1": 1.0, "l2": 2.0}
 
 
-def _row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[tuple[slice, slice | Tensor]]:
+def row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[tuple[slice, slice | Tensor]]:
     """Samples and their rows, ascending, that make a block: all rows of several samples, or some of one; with `winner`, of large
     samples only the rows that won."""
     (batch, n, _), m = x.shape, y.shape[1]
@@ -57,7 +57,7 @@ class _Block(NamedTuple):
             distance = torch.baddbmm(y_squares.unsqueeze(-2), x, y.mT, alpha=-2)
             distance.add_(_squares(x).unsqueeze(-1)).clamp_min_(0)
         else:
-            distance = _norms(x, y, metric)
+            distance = norms(x, y, metric)
             if metric == "l2":
                 distance.square_()
         minimum = distance.amin(-1, keepdim=True)
@@ -90,7 +90,7 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
     winner, *held = kept(x, y, bandwidth, eps, metric, reduce)
     winner.fill_(-1)
     y_squares = _squares(y)
-    for samples, rows in _row_blocks(x, y):
+    for samples, rows in row_blocks(x, y):
         block = _Block.of(x[samples][:, rows], y[samples], y_squares[samples], bandwidth, eps, metric)
         affinity = block.affinity
         if not target:
@@ -121,7 +121,7 @@ def backward(
     y_squares, column_sums = y.new_empty(len(y), 0) if whole else _squares(y), y.new_zeros(y.shape[:2] if needs[1] else 0)
     target = reduce == "target"
     share = grad / (y.shape[1] if target else x.shape[1])
-    for samples, rows in _row_blocks(x, y, winner if target else None):
+    for samples, rows in row_blocks(x, y, winner if target else None):
         some, all_y = x[samples][:, rows], y[samples]
         if whole:
             block = _Block(excess, affinity.clone(), floor)
@@ -131,9 +131,9 @@ def backward(
         slope = _distance_gradient(block, share[samples].view(-1, 1, 1) / (bandwidth * block.floor), matches)
         if metric != "product":
             if needs[0]:
-                grad_x[samples, rows] = _gradient(slope, some, all_y, metric)
+                grad_x[samples, rows] = points_gradient(slope, some, all_y, metric)
             if needs[1]:
-                grad_y[samples] += _gradient(slope.mT, all_y, some, metric)
+                grad_y[samples] += points_gradient(slope.mT, all_y, some, metric)
             continue
         if needs[0]:
             grad_x[samples, rows] = torch.baddbmm(some * slope.sum(-1, keepdim=True), slope, all_y, beta=2, alpha=-2)
@@ -170,17 +170,17 @@ def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tens
     return slope.scatter_(-1, nearest, -others.sum(-1, keepdim=True) - pull).mul_(scale)
 
 
-def _norms(x: Tensor, y: Tensor, metric: str) -> Tensor:
+def norms(x: Tensor, y: Tensor, metric: str) -> Tensor:
     """|x_i - y_j|, of differences: by a product, in which near points far from the origin cancel, it would be mostly rounding."""
     return torch.cdist(x, y, p=_ORDERS[metric], compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def _gradient(slope: Tensor, a: Tensor, b: Tensor, metric: str) -> Tensor:
+def points_gradient(slope: Tensor, a: Tensor, b: Tensor, metric: str) -> Tensor:
     """sum_j slope_ij times the derivative of the distance of a_i and b_j to a_i, by the backward pass of cdist, which makes nothing
     of the size of slope times C."""
     distance = slope  # looked at for other norms than 1 only
     if metric == "l2":  # |.|^2, of which cdist knows the root
-        distance = _norms(a, b, metric)
+        distance = norms(a, b, metric)
         slope = slope * distance.mul(2)
     tensors = (tensor.contiguous() for tensor in (slope, a, b))
     return torch.ops.aten._cdist_backward(*tensors, _ORDERS[metric], distance.contiguous())

@@ -13,6 +13,8 @@ from huenet.color_transfer.baselines import match_hue, reinhard
 from huenet.color_transfer.config import ModelConfig
 from huenet.color_transfer.metrics import hue_emd, hue_mutual_information
 from huenet.color_transfer.model import HueNet, save_generator
+from huenet.compat.contextual import contextual_bilateral_loss
+from huenet.compat.torch import histc
 from huenet.losses import ContextualLoss, HarmonicLoss, HueNetLoss, StructureConsistencyLoss
 
 
@@ -28,6 +30,9 @@ def everything(checkpoint: Path, source: Tensor, target: Tensor) -> dict[str, Te
         "structure": StructureConsistencyLoss()(source, target),
         "harmonic": HarmonicLoss()(source, target),
         "contextual": ContextualLoss()(source, target),
+        "bilateral": contextual_bilateral_loss(source, target),
+        "histc": histc(source, 16),
+        "soft histc": histc(source, 16, differentiable=True),
     }
 
 
