@@ -1,8 +1,8 @@
 """The windows' formulas, each in two forms: response and derivative on tensors, and for kernels. windows.py says what is what.
 
 The latter are plain functions that `jit/axis.py` compiles, so that this file needs no Triton: in them `tl` is triton.language, W
-the bandwidth, PER_W 1 / W and CONSTANT what the window's `constant` gives, known at compile time at the natural bandwidth only; they
-call nothing but `tl` and jit/special.py.
+the bandwidth, PER_W 1 / W and CONSTANT what the window's `constant` gives, known at compile time at the natural bandwidth only;
+they call nothing but `tl` and jit/special.py.
 """
 
 import math

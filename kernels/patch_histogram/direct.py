@@ -45,8 +45,9 @@ class _Pixels:
         self.bins, self.dtype = bins, x.dtype
         self.t = clamped_coordinate(bins, x).nan_to_num_(nan=0.0)  # what NaN does is up to those who know the patches
         reach = bins.reach(x.dtype)
-        self.responses = math.ceil(2 * reach)
-        self.first = (self.t - (0.5 + reach)).ceil_()
+        self.responses, self.first = math.ceil(2 * reach), (self.t - (0.5 + reach)).ceil_()
+        if bins.boundary == "open" and self.responses > bins.count:  # all that there are
+            self.responses, self.first = bins.count, torch.zeros_like(self.t)
         shape = self.shape = *x.shape[:2], x.shape[2] // cell, x.shape[3] // cell, bins.count + 1
         plane, row, column = (torch.arange(size, device=x.device) for size in (shape[0] * shape[1], *x.shape[2:]))
         place = (plane.view(*shape[:2], 1, 1) * shape[2] + (row // cell).unsqueeze(-1)) * shape[3] + column // cell

@@ -49,8 +49,8 @@ def test_an_unknown_window_is_an_error():
 
 @pytest.mark.parametrize("name", WINDOWS)
 def test_knots_are_where_a_derivative_jumps(name):
-    """Third differences: h times a fourth derivative where the window is analytic; at a knot a jump of the window, of its slope, or of
-    the slope's own."""
+    """Third differences: h times a fourth derivative where the window is analytic; at a knot a jump of the window, of its slope, or
+    of the slope's own."""
     window, h = WINDOWS[name], 1e-3
     u = torch.arange(-3.0005, 3, h, dtype=torch.float64)
     window_jumps = (window.response(u, 1.0).diff(n=3) / h).abs() > 0.3
