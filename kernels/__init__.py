@@ -20,6 +20,7 @@ from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
 from .mutual_information import MutualInformation, mutual_information
 from .patch_histogram import patch_histogram
+from .response_sum import response_sum
 from .soft_histogram import soft_histogram
 from .squared_mutual_information import squared_mutual_information
 
@@ -33,6 +34,7 @@ __all__ = [
     "joint_histogram",
     "mutual_information",
     "patch_histogram",
+    "response_sum",
     "soft_histogram",
     "squared_emd",
     "squared_mutual_information",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import numbers
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from .arguments import integer, number
 from .boundaries import BOUNDARIES
 from .ranges import HIGH, LOW, as_range, brought, brought_back, extremes
-from .windows import WINDOWS
+from .windows import WINDOWS, Window
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,9 @@ class Bins:
             `rbf` (a Gaussian at the bin's centre, of standard deviation `bandwidth`), `inverse_quadratic` (boundary `open` only,
             as its tails have no end), `box` (hard: 1 up to `bandwidth` on either side, 1/2 at the ends), `epanechnikov`, `xu`
             (kornia's for mutual information), `truncated_gaussian` (`rbf` within `bandwidth`).
+        normalized: divide each sample's responses by their sum over all bins, so that each sample counts once wherever it lies, as
+            MONAI's and VoxelMorph's information has it. Samples outside an `open` range then count as its nearer end, and have no
+            gradient.
 
     Samples outside the range are defined by the same formulas: `open` counts what reaches in, `reflect` adds exactly the
     images -t and 2K - t, `circular` wraps, as far as bins can be told apart: beyond 2^23 bins in float32 and 2^52 in float64
@@ -51,6 +54,7 @@ class Bins:
     bandwidth: float | None = None
     boundary: str = "open"
     window: str = "logistic"
+    normalized: bool = False
 
     #: the bins as a string, the form in which they pass through registered operators (whose arguments are plain values)
     spec: str = field(init=False, repr=False, compare=False)
@@ -71,7 +75,9 @@ class Bins:
         if WINDOWS[self.window].endless and self.boundary != "open":
             raise ValueError(f"bins.boundary must be open for window {self.window}, whose tails have no end, got {self.boundary!r}")
         width = number("bins.bandwidth", self.effective_bandwidth)
-        values = self.count, self.low, self.high, width, self.boundary, self.window
+        if not isinstance(self.normalized, bool):
+            raise TypeError(f"bins.normalized must be True or False, got {self.normalized!r}")
+        values = self.count, self.low, self.high, width, self.boundary, self.window, self.normalized
         object.__setattr__(self, "spec", ",".join(map(str, values)))
 
     @classmethod
@@ -85,12 +91,13 @@ class Bins:
         bandwidth: float | None = None,
         boundary: str = "open",
         window: str = "logistic",
+        normalized: bool = False,
     ) -> MeasuredBins:
         """Bins over the range of samples, from the least to the largest finite one. The host does not wait for them.
 
         Args:
             x: samples, floating.
-            count, bandwidth, boundary, window: as for `Bins`.
+            count, bandwidth, boundary, window, normalized: as for `Bins`.
             dim: dimensions over which the range is taken; a batch (B, N) has one for each row with -1. None is one for all.
             gradient: whether the extremes are differentiated: samples then also move the range, as where data are normalised by
                 their extremes. Else the range is constant, and each sample moves within it.
@@ -105,7 +112,7 @@ class Bins:
         if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
             raise TypeError(f"x must be a floating torch.Tensor, got {getattr(x, 'dtype', type(x).__name__)}")
         low, high = extremes(x if gradient else x.detach(), dim)
-        return cls.between(low, high, count, bandwidth=bandwidth, boundary=boundary, window=window)
+        return cls.between(low, high, count, bandwidth=bandwidth, boundary=boundary, window=window, normalized=normalized)
 
     @classmethod
     def between(
@@ -117,6 +124,7 @@ class Bins:
         bandwidth: float | None = None,
         boundary: str = "open",
         window: str = "logistic",
+        normalized: bool = False,
     ) -> MeasuredBins:
         """Bins over a range of tensors, of which nothing is read by the host: quantiles, running extremes, one for each image.
 
@@ -124,7 +132,7 @@ class Bins:
             low, high: the range, one of them at least a tensor; shapes that broadcast to the samples', such as () or (B, 1).
                 Where they require gradients, they get them. Where low is high, the range is 1 wide about it; where low is above
                 high, or not a number, results are NaN.
-            count, bandwidth, boundary, window: as for `Bins`.
+            count, bandwidth, boundary, window, normalized: as for `Bins`.
 
         Returns:
             what all functions take as `bins`. Samples are placed to count * 2^-26 of a bin in float32, of the range's own width.
@@ -132,11 +140,11 @@ class Bins:
         Raises:
             TypeError, ValueError: naming the argument, what was expected and what came.
         """
-        return MeasuredBins(cls(count, LOW, HIGH, bandwidth, boundary, window), *as_range(low, high))
+        return MeasuredBins(cls(count, LOW, HIGH, bandwidth, boundary, window, normalized), *as_range(low, high))
 
     def recount(self, count: int) -> Bins:
         """The same with another number of bins."""
-        return Bins(count, self.low, self.high, self.bandwidth, self.boundary, self.window)
+        return replace(self, count=count)
 
     @property
     def effective_bandwidth(self) -> float:
@@ -172,6 +180,12 @@ class Bins:
         """Samples on a circle must be nearer to 0 than this: beyond, the numbers of `dtype` are more than a bin apart."""
         return max(abs(self.low), abs(self.high)) + 1 / (torch.finfo(dtype).eps * self.scale)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether windows overlap so much that responses to samples in the range never sum to less than a sixteenth of the peak:
+        moments of cells are right to some roundings of the peak, and may only then be divided by the sum."""
+        return _least_sum(WINDOWS[self.window], self.effective_bandwidth) >= 1 / 16
+
     def response(self, u: Tensor) -> Tensor:
         """The window at distance u (bin widths) from a bin's centre."""
         return WINDOWS[self.window].response(u, self.effective_bandwidth)
@@ -191,8 +205,17 @@ class Bins:
     @staticmethod
     @functools.lru_cache(maxsize=256)
     def from_spec(spec: str) -> Bins:
-        count, low, high, bandwidth, boundary, window = spec.split(",")
-        return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window)
+        count, low, high, bandwidth, boundary, window, normalized = spec.split(",")
+        return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window, normalized == "True")
+
+
+@functools.lru_cache(maxsize=256)
+def _least_sum(window: Window, bandwidth: float) -> float:
+    """The least that two neighbouring bins' responses to a sample between them add up to, or the last bin's to one at its outer
+    edge, of the peak."""
+    near = torch.linspace(0, 1, 65, dtype=torch.float64, device="cpu")
+    one = window.response(near, bandwidth)
+    return (torch.minimum((one + one.flip(0)).min(), one[32]) / one[0]).item()
 
 
 @dataclass(frozen=True, eq=False)

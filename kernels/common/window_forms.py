@@ -113,11 +113,16 @@ def kernel_bspline_derivative(u, W, PER_W, CONSTANT):
 
 def rbf(u: Tensor, bandwidth: float) -> Tensor:
     """exp(-u^2 / (2 bandwidth^2)), a Gaussian taken at the bin's centre, of peak 1: kornia's, MONAI's, VoxelMorph's."""
-    return torch.exp(-0.5 * (u / bandwidth).square())
+    return torch.exp(-0.5 * _in_bandwidths(u, bandwidth, 40).square())
 
 
 def rbf_derivative(u: Tensor, bandwidth: float) -> Tensor:
-    return rbf(u, bandwidth) * u * (-1 / bandwidth**2)
+    return rbf(u, bandwidth) * _in_bandwidths(u, bandwidth, 40) / -bandwidth
+
+
+def _in_bandwidths(u: Tensor, bandwidth: float, most: float) -> Tensor:
+    """u / bandwidth, at most so much, where nothing is left: autograd would make NaN of zero times infinity."""
+    return (u / bandwidth).clamp(-most, most)
 
 
 def kernel_rbf(u, W, PER_W, CONSTANT):
@@ -132,11 +137,11 @@ def kernel_rbf_derivative(u, W, PER_W, CONSTANT):
 
 def inverse_quadratic(u: Tensor, bandwidth: float) -> Tensor:
     """1 / (1 + (u / bandwidth)^2): HistoGAN's default."""
-    return 1 / (1 + (u / bandwidth).square())
+    return 1 / (1 + _in_bandwidths(u, bandwidth, 1e18).square())
 
 
 def inverse_quadratic_derivative(u: Tensor, bandwidth: float) -> Tensor:
-    return inverse_quadratic(u, bandwidth).square() * u * (-2 / bandwidth**2)
+    return inverse_quadratic(u, bandwidth).square() * _in_bandwidths(u, bandwidth, 1e18) * (-2 / bandwidth)
 
 
 def kernel_inverse_quadratic(u, W, PER_W, CONSTANT):
@@ -153,7 +158,8 @@ def kernel_inverse_quadratic_derivative(u, W, PER_W, CONSTANT):
 def box(u: Tensor, bandwidth: float) -> Tensor:
     """1 within the bandwidth on either side, 1/2 at its ends, 0 beyond: hard bins at bandwidth 1/2. It has no slope anywhere."""
     distance = u.abs()
-    return torch.where(distance < bandwidth, 1.0, torch.where(distance == bandwidth, 0.5, distance * 0).to(u.dtype))
+    beyond = torch.where(distance > bandwidth, 0.0, distance)  # a NaN is not, and stays
+    return torch.where(distance < bandwidth, 1.0, torch.where(distance == bandwidth, 0.5, beyond))
 
 
 def box_derivative(u: Tensor, bandwidth: float) -> Tensor:
@@ -171,7 +177,7 @@ def kernel_box_derivative(u, W, PER_W, CONSTANT):
 
 def epanechnikov(u: Tensor, bandwidth: float) -> Tensor:
     """max(0, 1 - (u / bandwidth)^2)."""
-    return torch.relu(1 - (u / bandwidth).square())
+    return torch.relu(1 - _in_bandwidths(u, bandwidth, 2).square())
 
 
 def epanechnikov_derivative(u: Tensor, bandwidth: float) -> Tensor:

@@ -7,6 +7,7 @@ from ..common import arguments
 from ..common.bins import Bins, MeasuredBins, as_bins, placed
 from ..common.operator import Operator
 from ..emd import root_mean
+from ..response_sum import check_overlap, counted_once
 from . import portable, reference
 
 OPERATOR = Operator(
@@ -54,7 +55,8 @@ def histogram_emd(
     x, bins = placed(x, bins)
     if not isinstance(squared, bool) or not isinstance(circular, bool):
         raise TypeError(f"circular and squared must be True or False, got {circular!r} and {squared!r}")
-    shares = arguments.shares(x, weights)
+    check_overlap(bins)
+    (x,), shares = counted_once(arguments.shares(x, weights), [(x, bins)], backend)
     cost = OPERATOR(*map(arguments.rows, (x, shares, target)), bins, circular, backend=backend).view(x.shape[:-1])
     return cost if squared else root_mean(cost, bins.count)
 

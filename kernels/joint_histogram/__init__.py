@@ -5,6 +5,7 @@ from torch import Tensor
 from ..common import arguments
 from ..common.bins import Bins, MeasuredBins, as_bins_pair, placed
 from ..common.operator import Operator
+from ..response_sum import counted_once
 from . import portable, reference
 
 OPERATOR = Operator(
@@ -48,6 +49,6 @@ def joint_histogram(
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)
     (x, bins_x), (y, bins_y) = placed(x, bins_x), placed(y, bins_y)
-    shares = arguments.shares(x, weights)
+    (x, y), shares = counted_once(arguments.shares(x, weights), [(x, bins_x), (y, bins_y)], backend)
     joint = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, backend=backend)
     return joint.view(*x.shape[:-1], bins_x.count, bins_y.count)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..common import arguments
 from ..common.bins import Bins, MeasuredBins, as_bins_pair, placed
 from ..common.operator import Operator
+from ..response_sum import counted_once
 from . import portable, reference
 
 OPERATOR = Operator(
@@ -85,6 +86,8 @@ def mutual_information(
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)
     (x, bins_x), (y, bins_y) = placed(x, bins_x), placed(y, bins_y)
-    shares = arguments.shares(x, weights)
+    if marginals != "joint" and (bins_x.normalized or bins_y.normalized):
+        raise ValueError(f"marginals must be 'joint' where bins are normalized, got {marginals!r}")
+    (x, y), shares = counted_once(arguments.shares(x, weights), [(x, bins_x), (y, bins_y)], backend)
     terms = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, marginals, backend=backend)
     return MutualInformation(*terms.view(*x.shape[:-1], 4).unbind(-1))

@@ -55,6 +55,8 @@ def patch_histogram(
     if not isinstance(bins, Bins | MeasuredBins):
         bins = Bins(as_bins(bins).count, boundary="reflect", window="triangular")
     x, bins = placed(arguments.samples("x", x), bins)
+    if bins.normalized:
+        raise ValueError(f"bins must not be normalized for patch histograms, got {bins}")
     if x.dim() != 4:
         raise ValueError(f"x must be images (B, C, H, W), got {tuple(x.shape)}")
     patch = _length("patch", patch)

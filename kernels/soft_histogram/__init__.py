@@ -5,6 +5,7 @@ from torch import Tensor
 from ..common import arguments
 from ..common.bins import Bins, MeasuredBins, as_bins, placed
 from ..common.operator import Operator
+from ..response_sum import check_overlap, counted_once
 from . import portable, reference
 
 OPERATOR = Operator(
@@ -40,6 +41,7 @@ def soft_histogram(
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
     """
     x, bins = placed(arguments.samples("x", x), as_bins(bins))
-    shares = arguments.shares(x, weights)
+    check_overlap(bins)
+    (x,), shares = counted_once(arguments.shares(x, weights), [(x, bins)], backend)
     histogram = OPERATOR(arguments.rows(x), arguments.rows(shares), bins, backend=backend)
     return histogram.view(*x.shape[:-1], bins.count)

@@ -20,6 +20,7 @@ SIZES = {
     "contextual_similarity": 70,
     "harmonic_energy": 150,
     "patch_histogram": 12,
+    "response_sum": 700,
 }
 FUSED = [module.CASES for module in declared().values() if module.CASES.compiled]
 

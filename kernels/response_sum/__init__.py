@@ -1,0 +1,64 @@
+"""The sum of a sample's responses in all bins, by which `Bins(normalized=True)` divides them. Formulas and algorithms: README.md
+beside this file."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..common import arguments
+from ..common.bins import Bins, MeasuredBins, as_bins, placed
+from ..common.operator import Operator
+from . import portable, reference
+
+OPERATOR = Operator(
+    "response_sum",
+    "x",
+    {"bins": Bins},
+    result=lambda x, bins: x.shape,
+    reference=reference,
+    portable=portable,
+)
+
+
+def response_sum(x: Tensor, bins: int | Bins | MeasuredBins = 256, *, backend: str | None = None) -> Tensor:
+    """The sum over bins of each sample's responses: what of a sample is counted at all.
+
+    Args:
+        x: samples, (..., N), floating; half precision is computed and returned in float32.
+        bins, backend: as for `soft_histogram`. `bins.normalized` makes no difference.
+
+    Returns:
+        (..., N): about 1 inside the range for windows that sum to one, and falling to 0 beyond an `open` boundary. A NaN makes its
+        row NaN.
+
+    Raises:
+        TypeError, ValueError: naming the argument, what was expected and what came.
+        RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+    """
+    x, bins = placed(arguments.samples("x", x), as_bins(bins))
+    return OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)
+
+
+def counted_once(
+    shares: Tensor | None, axes: Sequence[tuple[Tensor, Bins]], backend: str | None
+) -> tuple[list[Tensor], Tensor | None]:
+    """Samples (..., N) on every axis and their shares, such that responses are divided by their sums where bins are normalized."""
+    samples = []
+    for x, bins in axes:
+        if bins.normalized:
+            x = x.clamp(bins.low, bins.high) if bins.boundary == "open" else x
+            total = OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)
+            counted = torch.where(total == 0, 0, 1 / torch.where(total == 0, 1, total))  # a NaN is not, and stays
+            shares = counted / x.shape[-1] if shares is None else shares * counted
+        samples.append(x)
+    return samples, shares
+
+
+def check_overlap(bins: Bins) -> None:
+    """ValueError where responses are to be divided by their sum, and one histogram's moments are too coarse for it."""
+    if bins.normalized and not bins.overlaps:
+        raise ValueError(
+            "bins.bandwidth must be such that neighbouring windows overlap where bins are normalized (joint histograms take narrower "
+            f"ones), got {bins}"
+        )

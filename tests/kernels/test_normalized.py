@@ -1,0 +1,68 @@
+"""Bins whose responses are divided by their sum, in plain PyTorch; tests/interpreted has the same of the kernels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from huenet.kernels import Bins, joint_histogram, mutual_information, patch_histogram, response_sum, soft_histogram
+from tests.assertions import assert_close
+from tests.kernels.normalized import BINS, EXACT, check, check_information, written_out
+from tests.kernels.strategies import samples
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("bins", BINS, ids=str)
+def test_histograms_and_losses(bins, dtype, backend):
+    check(bins, dtype, 300, backend)
+
+
+@pytest.mark.parametrize("backend", ["torch", "reference"])
+def test_mutual_information(backend):
+    check_information(backend)
+
+
+@pytest.mark.parametrize("bins", BINS, ids=str)
+def test_each_sample_counts_once(bins):
+    assert_close(soft_histogram(samples(500), bins).sum(), torch.tensor(1.0, dtype=torch.float64), EXACT)
+
+
+def test_samples_outside_count_as_the_nearer_end_and_do_not_move():
+    x = torch.tensor([-3.0, 1.5, 0.5], dtype=torch.float64, requires_grad=True)
+    histogram = soft_histogram(x, BINS[0])
+    assert_close(histogram, soft_histogram(x.detach().clamp(0, 1), BINS[0]), EXACT)
+    (slope,) = torch.autograd.grad(histogram.square().sum(), x)
+    assert slope[0] == slope[1] == 0
+
+
+def test_narrow_windows_are_for_joint_histograms():
+    bins = Bins(16, window="rbf", bandwidth=0.1, normalized=True)
+    x, y = samples(400, spill=0.0), samples(400, seed=1, spill=0.0)
+    with pytest.raises(ValueError, match=r"bins\.bandwidth must be such that neighbouring windows overlap"):
+        soft_histogram(x, bins)
+    assert_close(joint_histogram(x, y, bins), written_out(x, bins).mT @ written_out(y, bins) / 400, EXACT)
+
+
+def test_what_is_refused():
+    with pytest.raises(TypeError, match=r"bins\.normalized must be True or False, got 1"):
+        Bins(8, normalized=1)
+    with pytest.raises(ValueError, match="marginals must be 'joint' where bins are normalized, got 'histogram'"):
+        mutual_information(samples(9), samples(9), BINS[0], marginals="histogram")
+    with pytest.raises(ValueError, match="bins must not be normalized for patch histograms"):
+        patch_histogram(samples(1, 1, 8, 8), BINS[0])
+
+
+def test_a_range_of_the_data_may_be_normalized():
+    x = samples(2, 300)
+    bins = Bins.of(x, 23, dim=-1, window="rbf", normalized=True)
+    plain = [soft_histogram(row, Bins(23, row.min().item(), row.max().item(), window="rbf", normalized=True)) for row in x]
+    assert_close(soft_histogram(x, bins), torch.stack(plain), 1e-10)  # ends may be rounded to either side of a sample
+
+
+def test_sums_of_responses():
+    x = samples(3, 50)
+    for bins in BINS:
+        counted = soft_histogram(x.unsqueeze(-1), Bins(bins.count, bins.low, bins.high, bins.bandwidth, bins.boundary, bins.window))
+        assert_close(response_sum(x, bins), counted.sum(-1), EXACT)
+    assert response_sum(torch.tensor([[0.5, torch.nan], [0.5, torch.inf]]), 8).isnan().any(-1).tolist() == [True, False]
