@@ -13,7 +13,6 @@ CHOSEN = {
     "soft_histogram": ["logistic, circular", "gaussian, reflect", "triangular, open", "few, circular"],
     "joint_histogram": ["logistic, circular", "gaussian, reflect", "few, circular"],
     "mutual_information": ["logistic, circular, joint", "few, gaussian, reflect, histogram"],
-    "local_mutual_information": ["overlapping", "apart"],
     "histogram_emd": ["logistic, circular", "triangular, open", "few, gaussian, reflect"],
     "patch_histogram": ["overlapping", "apart", "gaussian"],
     "squared_mutual_information": ["default", "published"],

@@ -214,7 +214,7 @@ def _terms(case: Case, name: str, result: Tensor) -> float:
         "local_mutual_information": 80.0,
         # K cumulative sums of at most 1, squared; their slope is twice their sum
         "histogram_emd": 2.0 * bins.count**1.5,
-        "patch_histogram": case.settings.get("patch", 1) ** 2,
+        "patch_histogram": case.settings["patch"] ** 2 if operator == "patch_histogram" else 1,
     }.get(operator, 1.0)
     if name == "result":
         return narrow * largest * math.sqrt(result[..., 0].numel() if operator == "local_mutual_information" else case.rows)
