@@ -23,7 +23,8 @@ CASES = Cases(
         -1,
     ),
     settings={
-        "side by side": {"bins": Bins(16, boundary="reflect"), "patch": 4},
+        # not `reflect`: by the farthest sample of all rows it is settled how each is rounded, and rows are all images' patches here
+        "side by side": {"bins": Bins(16), "patch": 4},
         "overlapping": {"bins": _HUE, "bins_y": Bins(5, window="bspline"), "patch": (5, 4), "stride": (2, 1)},
         "apart": {"bins": Bins(100, boundary="circular"), "patch": 3, "stride": 4, "marginals": "histogram"},
         "lines": {"bins": Bins(7, window="gaussian"), "patch": (5,), "stride": 3, "marginals": "histogram"},

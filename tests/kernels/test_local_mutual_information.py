@@ -74,11 +74,12 @@ def test_is_a_loop_over_patches(shape, patch, stride, numbers, monkeypatch):
             assert_gradients_close(slopes, expected_slopes, EXACT)
 
 
-def test_agrees_with_the_reference():
+@pytest.mark.parametrize("bins", [HUE, Bins(16, boundary="reflect", window="triangular"), Bins(64, -0.5, 2.0)], ids=str)
+def test_agrees_with_the_reference(bins):
     inputs = [samples(2, 12, 13), samples(2, 12, 13, seed=1), samples(2, 12, 13, seed=2, spill=0.0)]
     options = {"patch": (5, 4), "stride": (3, 2)}
-    actual, slopes = gradients(local(HUE, **options), inputs)
-    expected, expected_slopes = gradients(local(HUE, **options, backend="reference"), inputs)
+    actual, slopes = gradients(local(bins, **options), inputs)
+    expected, expected_slopes = gradients(local(bins, **options, backend="reference"), inputs)
     assert_close(actual, expected, EXACT)
     assert_gradients_close(slopes, expected_slopes, EXACT)
 
