@@ -47,9 +47,18 @@ def backward(
         for added, part, of_weights, need in zip(sums, grads, (False, False, True), needs):
             if need:
                 part = arguments.over_sum_backward(part, shares, total) if of_weights else part.double()
-                added.index_add_(0, places.flatten(), part.flatten())
+                _add(added, places.flatten(), part.flatten())
     like = (x, y, x if weights is None else weights)
     return [added.to(z.dtype).view(z.shape if need else 0) for added, z, need in zip(sums, like, needs)]
+
+
+def _add(sums: Tensor, places: Tensor, parts: Tensor) -> None:
+    """Parts added to the sums at these places, of which many are the same, in a fixed order: on a CPU as they come, on other devices
+    sorted by place."""
+    if sums.device.type == "cpu":
+        sums.index_add_(0, places, parts)
+    else:
+        sums.index_put_((places,), parts, accumulate=True)
 
 
 def _rows(
