@@ -53,7 +53,7 @@ def backward(
 
 
 def _add(sums: Tensor, places: Tensor, parts: Tensor) -> None:
-    """Parts added to the sums at these places, of which many are the same, in a fixed order: on a CPU as they come, on other devices
+    """Parts added to the sums at these places, many of them the same, in a fixed order: on a CPU as they come, on other devices
     sorted by place."""
     if sums.device.type == "cpu":
         sums.index_add_(0, places, parts)
