@@ -18,6 +18,7 @@ from .emd import emd, squared_emd
 from .harmonic_energy import harmonic_energy
 from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
+from .local_mutual_information import local_mutual_information
 from .mutual_information import MutualInformation, mutual_information
 from .patch_histogram import patch_histogram
 from .response_sum import response_sum
@@ -32,6 +33,7 @@ __all__ = [
     "histogram_emd",
     "harmonic_energy",
     "joint_histogram",
+    "local_mutual_information",
     "mutual_information",
     "patch_histogram",
     "response_sum",

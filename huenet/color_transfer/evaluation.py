@@ -20,8 +20,8 @@ from tqdm import tqdm
 from ..color import hue_presence, mean_chroma
 from ..data import Photos
 from ..files import replacing
+from ..metrics.hue import hue_emd, hue_mutual_information
 from .baselines import match_hue, reinhard
-from .metrics import hue_emd, hue_mutual_information
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """A method of colour transfer: sources and targets, RGB (B, 3, H, W) in [0, 1], to outputs like the sources."""

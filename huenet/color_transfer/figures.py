@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..color import color_weights, hsv_to_rgb, rgb_to_hsv
+from ..metrics.hue import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 from ..plotting import COLUMN, PAGE, SMALL, TITLE, show
 from .baselines import match_hue, reinhard
-from .metrics import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 
 _VIVID = 0.25  # a pixel of this saturation * value, or more, shows its hue in full
 

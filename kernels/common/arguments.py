@@ -90,6 +90,12 @@ def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[
 def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
     """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero, all NaN
     where one is not finite. A boolean mask is weights of 0 and 1."""
+    weights = votes(x, weights)
+    return None if weights is None else over_sum(weights)[0].to(x.dtype)
+
+
+def votes(x: Tensor, weights: Tensor | None) -> Tensor | None:
+    """Weights as floating numbers in x's shape, not normalised. A boolean mask is weights of 0 and 1."""
     if weights is None:
         return None
     if isinstance(weights, Tensor) and weights.dtype == torch.bool:
@@ -105,12 +111,25 @@ def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
         raise ValueError(f"weights must broadcast to x's shape {tuple(x.shape)}, got {tuple(weights.shape)}") from None
     if weights.device != x.device:
         raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
+    return weights
+
+
+def over_sum(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (..., N) over their sum, and that sum (..., 1), in float64: zero where they sum to zero, NaN where one is not
+    finite."""
     # float64, as the sum of large or tiny weights must neither overflow nor vanish, and two parts of their gradient nearly cancel
     weights = weights.double()
     total = weights.sum(-1, keepdim=True)
     total = torch.where(total.isfinite(), total, torch.nan)  # else one infinite weight would leave the others 0
     voted = total != 0
-    return torch.where(voted, weights / torch.where(voted, total, 1), 0).to(x.dtype)
+    return torch.where(voted, weights / torch.where(voted, total, 1), 0), total
+
+
+def over_sum_backward(grad: Tensor, shares: Tensor, total: Tensor) -> Tensor:
+    """The gradient with respect to weights of that with respect to their shares, of `over_sum`'s results; float64."""
+    grad, voted = grad.double(), total != 0
+    slope = grad - (grad * shares).sum(-1, keepdim=True)
+    return torch.where(voted, slope / torch.where(voted, total, 1), 0)
 
 
 def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:

@@ -30,6 +30,17 @@ class MutualInformation(NamedTuple):
     entropy_x: Tensor
     entropy_y: Tensor
 
+    @classmethod
+    def of_joint(cls, joint: Tensor) -> "MutualInformation":
+        """Of joint histograms (..., Kx, Ky), as by `joint_histogram`: those that are already there, or summed from many.
+
+        Plain PyTorch, differentiable any number of times. Raises TypeError and ValueError that name the argument.
+        """
+        joint = arguments.samples("joint", joint)
+        if joint.dim() < 2:
+            raise ValueError(f"joint must have bins on its last two dimensions, got {tuple(joint.shape)}")
+        return cls(*reference.information_terms(joint, joint.sum(-1), joint.sum(-2)).unbind(-1))
+
     @property
     def relative(self) -> Tensor:
         """I / H, one minus the paper's D_MI (Eq. 17); 0 where H is 0. For identical images about 0.5, as soft bins overlap."""

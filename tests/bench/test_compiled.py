@@ -52,4 +52,4 @@ def test_double_precision_never_passes_through_single(kernel: Kernel) -> None:
 
 def test_every_operator_with_kernels_is_compiled() -> None:
     assert {kernel.operator for kernel in KERNELS} == {cases.name for cases in EVERY}
-    assert len(EVERY) == 8
+    assert len(EVERY) == 9

@@ -36,7 +36,8 @@ FEW_CASES = [
 
 def sizes(cases: Cases) -> int:
     """Samples, points, or pixels a side, that keep a GPU test short and take several programs."""
-    return {"patch_histogram": 40, "contextual_similarity": 300, "harmonic_energy": 300}.get(cases.name, 5000)
+    sides = {"patch_histogram": 40, "local_mutual_information": 40}
+    return {**sides, "contextual_similarity": 300, "harmonic_energy": 300}.get(cases.name, 5000)
 
 
 def draw(cases: Cases, settings: Settings, size: int, rows: int = 1, dtype: torch.dtype = torch.float32) -> list[Tensor]:

@@ -66,4 +66,4 @@ def test_a_nan_shows_in_its_image_only(operator, label):
 
 
 def test_all_operators_with_kernels_are_here():
-    assert len(FUSED) == 8 and len(EVERY) == 9
+    assert len(FUSED) == 8 and len(EVERY) == 10

@@ -11,11 +11,11 @@ from torch import Tensor
 import huenet
 from huenet.color_transfer.baselines import match_hue, reinhard
 from huenet.color_transfer.config import ModelConfig
-from huenet.color_transfer.metrics import hue_emd, hue_mutual_information
 from huenet.color_transfer.model import HueNet, save_generator
 from huenet.compat.contextual import contextual_bilateral_loss
 from huenet.compat.torch import histc
 from huenet.losses import ContextualLoss, HarmonicLoss, HueNetLoss, StructureConsistencyLoss
+from huenet.metrics.hue import hue_emd, hue_mutual_information
 
 
 def everything(checkpoint: Path, source: Tensor, target: Tensor) -> dict[str, Tensor]:

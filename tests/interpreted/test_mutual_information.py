@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from huenet.kernels import Bins, histogram_emd, mutual_information, soft_histogram
-from tests.kernels.agreement import check
+from huenet.kernels.common.cases import declared
+from tests.kernels.agreement import check, check_case
 from tests.kernels.strategies import BOUNDARIES, WINDOWS, clustered, samples, votes
+
+LOCAL = declared()["local_mutual_information"].CASES
 
 
 def terms(bins, marginals, bins_y=None):
@@ -105,3 +108,15 @@ def test_opcheck():
     torch.library.opcheck(operator, (x.requires_grad_(), y, None, spec, spec, "joint", "triton"))
     operator = importlib.import_module("huenet.kernels.histogram_emd").OPERATOR.op
     torch.library.opcheck(operator, (x, None, target, spec, True, "triton"))
+
+
+@pytest.mark.parametrize("label", LOCAL.settings)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_patches_of_mutual_information(label, dtype):
+    """The kernels' own tests are above: here are few patches, all at a time and one by one."""
+    portable = importlib.import_module("huenet.kernels.local_mutual_information.portable")
+    inputs = LOCAL.draw(LOCAL.settings[label], 5, dtype=dtype)
+    check_case(LOCAL, LOCAL.settings[label], inputs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(portable, "CPU_NUMBERS", 1)
+        check_case(LOCAL, LOCAL.settings[label], inputs)

@@ -19,10 +19,12 @@ from torch import Tensor
 from huenet.kernels import Bins
 from huenet.kernels.common.cases import Settings, declared
 from huenet.kernels.common.windows import WINDOWS as WINDOW_OF
+from huenet.kernels.local_mutual_information.patches import Patches
 from tests.kernels.agreement import EXACT, SINGLE, kinds
 from tests.kernels.strategies import ALL_WINDOWS, boundaries_of, gradients, upstream
 
 NAMES = tuple(declared())
+INFORMATION = ("mutual_information", "local_mutual_information")
 RANGES = ((0.0, 1.0), (-1.0, 2.0), (0.0, 255.0), (1000.1, 1001.1), (-1024.0, 3071.0), (1e-3, 2e-3))
 SPECIAL = (math.nan, math.inf, -math.inf, 1e30, -1e30, 1e-40, -0.0, 0.5, 1.0)
 #: half precision rounds the gradient of a half-precision input once, on its way out
@@ -112,19 +114,25 @@ def cases(draw: Any, operator: str, most: int = 40) -> Case:
     low, high = draw(st.sampled_from(RANGES)) if operator not in ("emd", "harmonic_energy", "contextual_similarity") else (0.0, 1.0)
     options: Settings = {}
     sizes = st.integers(1, most)
-    if operator in ("soft_histogram", "joint_histogram", "mutual_information", "histogram_emd", "patch_histogram"):
+    histograms = ("soft_histogram", "joint_histogram", "mutual_information", "histogram_emd")
+    if operator in (*histograms, "patch_histogram", "local_mutual_information"):
         window = draw(st.sampled_from(ALL_WINDOWS))
         options["bins"] = Bins(
             draw(st.sampled_from([1, 2, 3, 7, 16, 33, 64] + [100, 256] * (most > 20))), low, high,
             draw(st.sampled_from([None, 0.1, 0.4, 0.7, 1.0, 1.5, 3.0, 9.0])), draw(st.sampled_from(boundaries_of(window))), window,
         )  # fmt: skip
-    if operator == "mutual_information":
+    if operator in INFORMATION:
         options["marginals"] = draw(st.sampled_from(["joint", "histogram"]))
     if operator == "histogram_emd":
         options |= {"circular": draw(st.booleans()), "squared": True}
     if operator == "patch_histogram":
         sizes = st.integers(4, 9)
         options |= {"patch": draw(st.integers(1, 4)), "stride": draw(st.integers(1, 5))}
+    if operator == "local_mutual_information":
+        sizes = st.integers(4, 9)
+        lengths = draw(st.integers(1, 2))
+        options["patch"] = tuple(draw(st.integers(1, 4)) for _ in range(lengths))
+        options["stride"] = tuple(draw(st.integers(1, 5)) for _ in range(lengths))
     if operator == "squared_mutual_information":
         low, high = -1.0, 1.0
         options |= {"centers": draw(st.integers(1, 9)), "sigma": draw(st.sampled_from([0.3, 1.0, 2.0])),
@@ -203,14 +211,20 @@ def _terms(case: Case, name: str, result: Tensor) -> float:
         "joint_histogram": 2.0,
         # marginals are divided by and logarithms taken, of 2^-53 at the least, -37
         "mutual_information": 80.0,
+        "local_mutual_information": 80.0,
         # K cumulative sums of at most 1, squared; their slope is twice their sum
         "histogram_emd": 2.0 * bins.count**1.5,
-        "patch_histogram": case.settings.get("patch", 1) ** 2,
+        "patch_histogram": case.settings["patch"] ** 2 if operator == "patch_histogram" else 1,
     }.get(operator, 1.0)
     if name == "result":
-        return narrow * largest * math.sqrt(case.rows)
+        return narrow * largest * math.sqrt(result[..., 0].numel() if operator == "local_mutual_information" else case.rows)
+    if operator == "local_mutual_information":  # a pixel's gradient is the sum of so many patches'
+        given *= math.sqrt(math.prod(map(lambda a, b: -(-a // b), case.settings["patch"], case.settings["stride"])))
     if name == "gradient of weights":
-        sums = case.inputs()[-1].double().sum(-1)
+        sums = case.inputs()[-1].double()
+        if operator == "local_mutual_information":
+            sums = Patches(case.settings["patch"], case.settings["stride"]).unfolded(sums)
+        sums = sums.sum(-1)
         total = sums[sums > 0].min().item() if bool((sums > 0).any()) else 1.0
         return narrow * largest * given * math.sqrt(case.size) / total
     return narrow * images * largest * given * bins.scale / bins.effective_bandwidth
@@ -219,7 +233,7 @@ def _terms(case: Case, name: str, result: Tensor) -> float:
 def _ambiguous(case: Case, name: str) -> bool:
     """Whether a slope hangs on rounding: on which of equal minima or maxima is taken, on which side of a kink a sample is, or on
     whether a cell in which a sample without a vote responds is empty, so that its logarithm counts as 0, or nearly so."""
-    if case.operator == "mutual_information" and name == "gradient of weights" and case.weights in ("mask", "one", "none"):
+    if case.operator in INFORMATION and name == "gradient of weights" and case.weights in ("mask", "one", "none"):
         return True
     if _on_a_kink(case):
         return True
@@ -235,7 +249,7 @@ def _on_a_kink(case: Case) -> bool:
     if bins is None:
         return False
     near = 1e-10 if case.dtype == torch.float64 else 1e-4
-    for x in case.inputs()[: 2 if case.operator in ("joint_histogram", "mutual_information") else 1]:
+    for x in case.inputs()[: 2 if case.operator in ("joint_histogram", *INFORMATION) else 1]:
         t = bins.coordinate(x.double())
         for knot in WINDOW_OF[bins.window].knots:
             place = t - 0.5 - knot * bins.effective_bandwidth

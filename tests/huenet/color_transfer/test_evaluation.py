@@ -12,9 +12,9 @@ import torch
 
 from huenet.color_transfer.baselines import match_hue
 from huenet.color_transfer.evaluation import METRICS, draw_pairs, evaluate
-from huenet.color_transfer.metrics import hue_emd, hue_mutual_information
 from huenet.data import Photos
 from huenet.data.garden import garden
+from huenet.metrics.hue import hue_emd, hue_mutual_information
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from huenet.color import color_weights, hsv_to_rgb, rgb_to_hsv
-from huenet.color_transfer.metrics import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 from huenet.data.garden import garden
+from huenet.metrics.hue import hue_emd, hue_histogram, hue_joint_histogram, hue_mutual_information
 
 BINS = 32
 

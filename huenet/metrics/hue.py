@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..color import NO_HUE, color_weights, rgb_to_hsv
 from ..kernels import emd
+from .counting import count_cells
 
 
 def hue_histogram(rgb: Tensor, bins: int = 256) -> Tensor:
@@ -18,7 +19,7 @@ def hue_histogram(rgb: Tensor, bins: int = 256) -> Tensor:
     hue (a mean chroma of at most `huenet.color.NO_HUE`) has none to count: its row is uniform.
     """
     hue, weights = _hues_and_votes(rgb)
-    counts = _count(_bin(hue, bins), weights, bins)
+    counts = count_cells(_bin(hue, bins), weights, bins)
     total = counts.sum(dim=1, keepdim=True)
     return torch.where(weights.mean(1, keepdim=True) <= NO_HUE, 1.0 / bins, counts / total.where(total != 0, 1.0))
 
@@ -33,7 +34,7 @@ def hue_joint_histogram(first: Tensor, second: Tensor, bins: int = 256) -> Tenso
     other, other_weights = _hues_and_votes(second)
     weights = torch.where(other_weights.isnan(), torch.nan, weights)
     cell = _bin(hue, bins) * bins + _bin(other, bins)
-    counts = _count(cell, weights, bins * bins)
+    counts = count_cells(cell, weights, bins * bins)
     total = counts.sum(dim=1, keepdim=True)
     share = torch.where(weights.mean(1, keepdim=True) <= NO_HUE, 0.0, counts / total.where(total != 0, 1.0))
     return share.unflatten(1, (bins, bins))
@@ -68,10 +69,3 @@ def _hues_and_votes(rgb: Tensor) -> tuple[Tensor, Tensor]:
 
 def _bin(hue: Tensor, bins: int) -> Tensor:
     return (hue.double().nan_to_num() * bins).long()  # NaN's vote is NaN; a hue below 1 in float32 is below `bins` in float64
-
-
-def _count(cell: Tensor, weights: Tensor, cells: int) -> Tensor:
-    """Sum of `weights` (B, N) by `cell` (B, N): (B, cells)."""
-    offset = cells * torch.arange(len(cell), device=cell.device)[:, None]
-    counts = torch.bincount((cell + offset).flatten(), weights.flatten(), minlength=cells * len(cell))
-    return counts.reshape(len(cell), cells)
