@@ -15,6 +15,7 @@ TIERS = {
     "others": ("triton", "torch", "naive", "compiled", "keops"),
     "main": ("triton", "torch", "naive", "kornia", "monai", "pot", "pot_linear", "histc", "numpy"),
     "ours": ("triton", "torch"),
+    "compat": ("triton", "torch", "kornia_own", "monai_own", "formula"),
 }
 #: cases of these tiers stand in README's table and in the bars of the speed-up
 HEADLINES = ("all", "others")
@@ -24,6 +25,9 @@ SIZES = {
     "contextual_similarity": "N={samples}, batch {batch}, C={bins}",
     "harmonic_energy": "N={samples}, batch {batch}, D={bins}",
     "patch_histogram": "{side}x{side}x3, batch {batch}, K={bins}, stride {stride}",
+    "compat_monai": "{side}x{side}x{side}, batch {batch}, K={bins}",
+    "compat_contextual": "{side}x{side}, batch {batch}, C={bins}",
+    "compat_histogan": "{side}x{side}x3, batch {batch}, h={bins}",
 }
 #: those of points, N = side x side
 POINTS = ("contextual_similarity", "harmonic_energy")
@@ -59,8 +63,19 @@ HUE_NET = {
 }
 
 
+#: what stands in for other libraries' functions, at their own usual settings; `bins` as in SIZES
+COMPAT = [
+    *(Case("compat_monai", side=side, bins=bins, tier="compat") for bins in (23, 64) for side in (96, 160)),
+    *(Case(f"compat_kornia_{name}", bins=bins, tier="compat") for name in ("histogram", "image") for bins in (64, 256)),
+    Case("compat_kornia_information", bins=64, tier="compat"),
+    Case("compat_histogan", side=150, batch=16, bins=64, tier="compat"),
+    Case("compat_contextual", side=64, bins=256, tier="compat"),
+]
+
+
 def suite(name: str) -> list[Case]:
     """The cases of a suite, smaller images of a series first: a provider's time at one size tells whether the next is worth it."""
     timings = [timing for module in declared().values() for timing in module.TIMINGS[name]]
-    chosen = dict.fromkeys([HUE_NET[name], *(Case(**vars(timing)) for timing in timings)])
+    compat = [] if name == "quick" else COMPAT
+    chosen = dict.fromkeys([HUE_NET[name], *(Case(**vars(timing)) for timing in timings), *compat])
     return sorted(chosen, key=lambda case: case.batch * case.samples)

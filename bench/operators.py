@@ -5,9 +5,10 @@ over the batch.
 """
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from huenet.kernels.emd import reference as emd_reference
 from huenet.kernels.soft_histogram import reference as soft_histogram_reference
 from huenet.kernels.squared_mutual_information.reference import published as published_rsmi
 
-from . import costs, images, naive, peers
+from . import compat, costs, images, naive, peers
 from .cases import Case
 
 Given: TypeAlias = SimpleNamespace
@@ -45,7 +46,8 @@ class Operator:
     inputs: Callable[[Case], Inputs]
     #: (case, backend) -> run; backends `triton`, `torch` and `reference`
     huenet: Callable[[Case, str], Run]
-    naive: Builder
+    #: None where the original is a peer
+    naive: Builder | None
     peers: dict[str, Builder] = dataclasses.field(default_factory=dict)
     #: times the providers' tolerance that rounding alone may take: a distance between histograms is a difference, and its gradient
     #: one of neighbouring sums over up to K bins
@@ -73,7 +75,8 @@ class Operator:
     def builders(self) -> dict[str, Builder]:
         """By provider's name."""
         backends = {name: lambda case, name=name: self.huenet(case, name) for name in ("triton", "torch", "reference")}
-        return {**backends, "naive": self.naive, "compiled": lambda case: peers.compiled(self.naive(case)), **self.peers}
+        written = {"naive": self.naive, "compiled": lambda case: peers.compiled(self.naive(case))} if self.naive else {}
+        return {**backends, **written, **self.peers}
 
 
 def bins(case: Case, boundary: str = "open") -> Bins:
@@ -255,5 +258,78 @@ OPERATORS = {
         lambda case: lambda given: naive.patch_histogram(given.x, case.bins, PATCH, case.stride),
         base=images.whole_shape,
         truth=_truth_of_patches,
+    ),
+}
+
+
+def _compat(
+    title: str,
+    inputs: Callable[[Case], Inputs],
+    function: Callable[[Any, Case], Run],
+    modules: dict[str, str],
+    provider: str,
+    dims: int = 2,
+    **options: Any,
+) -> Operator:
+    """A function of `huenet.compat`, made of a module, beside the original, which is made of its own."""
+    build = lambda name: lambda case: function(importlib.import_module(name), case)  # noqa: E731
+    return Operator(
+        title,
+        inputs,
+        lambda case, backend: build(modules["huenet"])(case),
+        None,
+        {provider: build(modules[provider])},
+        base=images.whole_shape,
+        truth=lambda case: provider if compat.fits(case.batch * case.side**dims, case.bins) else "torch",
+        # as far as the originals' own formulas are rounded in float32, see tests/huenet/compat
+        conditioning=5.0,
+        **options,
+    )
+
+
+_KORNIA = {"huenet": "huenet.compat.kornia", "kornia_own": "kornia.enhance.histogram"}
+_KORNIA_LOSSES = {"huenet": "huenet.compat.kornia", "kornia_own": "kornia.losses"}
+_MONAI = {"huenet": "huenet.compat.monai", "monai_own": "monai.losses"}
+
+OPERATORS |= {
+    "compat_monai": _compat(
+        "MONAI's GlobalMutualInformationLoss",
+        lambda case: Inputs(("x",), fixed=dict(zip("xy", compat.volumes(case)))),
+        compat.monai,
+        _MONAI,
+        "monai_own",
+        dims=3,
+    ),
+    "compat_kornia_histogram": _compat("kornia's histogram", _hues("x"), compat.kornia_histogram, _KORNIA, "kornia_own"),
+    "compat_kornia_image": _compat(
+        "kornia's image_histogram2d",
+        lambda case: Inputs(("x",), fixed={"x": compat.color_images(case)}),
+        compat.kornia_image,
+        _KORNIA,
+        "kornia_own",
+    ),
+    "compat_kornia_information": _compat(
+        "kornia's mutual_information_loss", _hues("x", "y"), compat.kornia_information, _KORNIA_LOSSES, "kornia_own"
+    ),
+    "compat_histogan": Operator(
+        "HistoGAN's RGBuvHistBlock",
+        lambda case: Inputs(("x",), fixed={"x": compat.color_images(case)}),
+        lambda case, backend: compat.histogan(case),
+        None,
+        {"formula": compat.histogan_formula},
+        conditioning=5.0,
+        base=images.whole_shape,
+        truth=lambda case: "formula",
+    ),
+    "compat_contextual": Operator(
+        "contextual_loss_pytorch's contextual_loss",
+        lambda case: Inputs(("x",), fixed=dict(zip("xy", compat.feature_maps(case)))),
+        lambda case, backend: compat.contextual(case),
+        None,
+        {"formula": compat.contextual_formula},
+        conditioning=5.0,
+        base=images.whole_shape,
+        truth=lambda case: "formula",
+        order=2,
     ),
 }

@@ -75,6 +75,9 @@ PROVIDERS = {
         same=False,
         tolerance=0.05,  # likewise of quantiles
     ),
+    "kornia_own": Provider("kornia's own", "the function that `huenet.compat.kornia` stands in for", ("kornia", "kornia")),
+    "monai_own": Provider("MONAI's own", "the loss that `huenet.compat.monai` stands in for", ("monai", "monai")),
+    "formula": Provider("the original's formula", "what `huenet.compat` stands in for, written out densely in PyTorch"),
     "huenet_order_1": Provider("huenet, order 1", "`emd(order=1)`: what POT computes", same=False, tolerance=0.05),
     "histc": Provider("torch.histc", "hard bins, no gradient: a lower bound", same=False, tolerance=1e-2, gradient=False),
     "numpy": Provider("numpy.histogram2d", "hard bins, no gradient: a lower bound", same=False, tolerance=1e-2, gradient=False),
@@ -102,7 +105,7 @@ def version(name: str) -> str:
     """Version of the package that the provider comes from."""
     package = PROVIDERS[name].package
     if package is None:
-        plain = {"naive", "compiled", "histc"}
+        plain = {"naive", "compiled", "histc", "formula"}
         return f"torch {torch.__version__}" if name in plain else f"numpy {numpy.__version__}" if name == "numpy" else ""
     try:
         return f"{package[0]} {importlib.metadata.version(package[0])}"

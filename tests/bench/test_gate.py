@@ -13,7 +13,7 @@ from bench.cases import Case, suite
 from bench.gate import relative_error
 from bench.images import base_shape, hues, repeated
 from bench.operators import OPERATORS, Run
-from bench.providers import PROVIDERS
+from bench.providers import PROVIDERS, unavailable
 from bench.worker import Failure, Session
 
 CASE = Case("soft_histogram", side=16, bins=32)
@@ -96,11 +96,20 @@ def test_other_mathematics_is_checked_against_itself(monkeypatch: pytest.MonkeyP
                 Session("kornia", "cpu").prepare(CASE)
 
 
-@pytest.mark.parametrize("operator", list(OPERATORS))
+@pytest.mark.parametrize("operator", [name for name, operator in OPERATORS.items() if operator.naive])
 def test_every_operator_passes_with_huenet_and_naive(operator: str) -> None:
     side = 1 if operator == "emd" else 16
     for provider in ("torch", "reference", "naive"):
         Session(provider, "cpu").prepare(Case(operator, side=side, batch=6, bins=32))
+
+
+@pytest.mark.parametrize("operator", [name for name, operator in OPERATORS.items() if not operator.naive])
+def test_every_function_of_compat_passes_beside_the_original(operator: str) -> None:
+    case = Case(operator, side=12, batch=1 if operator == "compat_monai" else 2, bins=16)
+    for provider in ("torch", *OPERATORS[operator].peers):
+        if unavailable(provider, "cpu"):
+            pytest.skip(unavailable(provider, "cpu"))
+        Session(provider, "cpu").prepare(case)
 
 
 @pytest.mark.parametrize(("operator", "side"), [("harmonic_energy", 24), ("squared_mutual_information", 64)])

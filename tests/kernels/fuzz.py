@@ -115,7 +115,7 @@ def cases(draw: Any, operator: str, most: int = 40) -> Case:
     options: Settings = {}
     sizes = st.integers(1, most)
     histograms = ("soft_histogram", "joint_histogram", "mutual_information", "histogram_emd")
-    if operator in (*histograms, "patch_histogram", "local_mutual_information"):
+    if operator in (*histograms, "patch_histogram", "local_mutual_information", "response_sum"):
         window = draw(st.sampled_from(ALL_WINDOWS))
         options["bins"] = Bins(
             draw(st.sampled_from([1, 2, 3, 7, 16, 33, 64] + [100, 256] * (most > 20))), low, high,
