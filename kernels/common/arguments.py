@@ -25,6 +25,8 @@ def number(name: str, value: float) -> float:
     What `torch.compile` traces as a symbol becomes its value, on which the compiled code then depends: settings are strings where
     operators are registered, and checks need numbers.
     """
+    if type(value) is float and math.isfinite(value) and not torch.compiler.is_compiling():
+        return value  # soon done: bins are often made anew for every call
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     value = float.fromhex(float(value).hex())
@@ -35,6 +37,8 @@ def number(name: str, value: float) -> float:
 
 def integer(name: str, value: int) -> int:
     """An int, as `number`. TypeError for what is no integer."""
+    if type(value) is int and not torch.compiler.is_compiling():
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     size = min(abs(value), sys.maxsize)  # of a range, whose length is a number also where `value` is a symbol

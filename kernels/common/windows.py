@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .jit.special import scaled_erfc
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, as caches look it up often
 class Window:
     """One window; every function's last argument is the bandwidth in bins."""
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..common.jit.launch import Work, accumulator, kernel, launch, warps_of
 from ..common.jit.numbers import number, packed
 from ..common.jit.programs import image_and_part
+from ..common.jit.sizes import cdiv
 
 #: points that a program owns, one a thread, and those it meets at a time
 BN, BM = 128, 32
@@ -149,7 +150,7 @@ def _laid_out(
     padding = -features.shape[1] % BN
     f, a = (torch.nn.functional.pad(x.mT, (0, padding)).contiguous() for x in (features, outputs))
     blocks = f.shape[-1] // BN
-    splits = min(triton.cdiv(PROGRAMS, len(f) * blocks), MOST_SPLITS, f.shape[-1] // BM)
+    splits = min(cdiv(PROGRAMS, len(f) * blocks), MOST_SPLITS, f.shape[-1] // BM)
     # as many warps as give each thread one point
     numbers = Numbers(*packed([-math.log2(math.e) / sigma**2], f.dtype))
     constants = {
