@@ -21,7 +21,7 @@ from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.numbers import as_given, number, packed
 from ..common.jit.programs import image_and_part, load_samples
 from ..common.jit.sizes import cdiv, next_power_of_2
-from .estimator import SINGLE, Estimator, Moments, solve
+from .estimator import SINGLE, Estimator, Grid, Moments, solve
 from .portable import kept, without_outside
 
 __all__ = ["backward", "forward", "kept", "unserved"]
@@ -201,6 +201,7 @@ class _Schedule(NamedTuple):
     warps_backward: int
 
 
+@functools.lru_cache(maxsize=1024)
 def _schedule(estimator: Estimator, dtype: torch.dtype) -> _Schedule:
     """Block sizes and warps with the fewest instructions per sample that compile without spills (`python -m bench compile`)."""
     if dtype == torch.float64 or estimator.log_condition > math.log(SINGLE):
@@ -229,24 +230,16 @@ def forward(x: Tensor, y: Tensor, estimator: Estimator) -> tuple[Tensor, Tensor]
         _moments_kernel, batch * parts, x, y, sums, samples, parts, part, G=centers, BN=plan.block,
         ACC=accumulator(plan.dtype), PRECISION=precision(sums), warps=plan.warps, work=Work("sample", plan.block, x.numel()),
     )  # fmt: skip
-    value, slopes = solve(_named(sums.sum(1, dtype=torch.float64) / samples, estimator), estimator)
-    return value.to(x.dtype), slopes.packed()
+    value, packed = solve(_moments(sums.sum(1, dtype=torch.float64), samples, estimator), estimator)
+    return value.to(x.dtype), packed
 
 
-def _named(table: Tensor, estimator: Estimator) -> Moments:
-    """The moments in a table of means of all features' products, (B, WIDTH, WIDTH)."""
+def _moments(table: Tensor, samples: int, estimator: Estimator) -> Moments:
+    """The moments in a table of sums of all features' products, (B, WIDTH, WIDTH)."""
     m = estimator.centers
     q, kernels, one = slice(0, 2 * m - 1), slice(2 * m - 1, 3 * m - 1), 3 * m - 1
-    # an odd feature is centred between two kernels; the product of these is a constant times it
-    odd = torch.arange(2 * m - 1, device=table.device) % 2
-    product = torch.exp(odd.double() * (0.5 * estimator.rate * estimator.step**2))
-    return Moments(
-        joint=table[:, q, q] * product.unsqueeze(1) * product,
-        product_x=table[:, q, one] * product,
-        product_y=table[:, one, q] * product,
-        kernel_x=table[:, kernels, one],
-        kernel_y=table[:, one, kernels],
-    )
+    table = table[:, : 3 * m, : 3 * m].mul_(Grid.of(estimator, table.device).factors).div_(samples)
+    return Moments(table[:, q, q], table[:, q, one], table[:, one, q], table[:, kernels, one], table[:, one, kernels])
 
 
 def backward(grad: Tensor, x: Tensor, y: Tensor, packed: Tensor, estimator: Estimator, needs: list[bool]) -> tuple[Tensor, Tensor]:
