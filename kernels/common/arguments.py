@@ -7,6 +7,8 @@ import sys
 import torch
 from torch import Tensor
 
+from .shares import normalised
+
 
 def plain_autograd_only(*tensors: Tensor) -> None:
     """RuntimeError where a registered operator would be differentiated in a way it cannot, or worse, give zeros."""
@@ -25,7 +27,7 @@ def number(name: str, value: float) -> float:
     What `torch.compile` traces as a symbol becomes its value, on which the compiled code then depends: settings are strings where
     operators are registered, and checks need numbers.
     """
-    if type(value) is float and math.isfinite(value) and not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() and type(value) is float and math.isfinite(value):
         return value  # soon done: bins are often made anew for every call
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
@@ -37,7 +39,7 @@ def number(name: str, value: float) -> float:
 
 def integer(name: str, value: int) -> int:
     """An int, as `number`. TypeError for what is no integer."""
-    if type(value) is int and not torch.compiler.is_compiling():
+    if not torch.compiler.is_compiling() and type(value) is int:
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -109,12 +111,7 @@ def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
         raise ValueError(f"weights must broadcast to x's shape {tuple(x.shape)}, got {tuple(weights.shape)}") from None
     if weights.device != x.device:
         raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
-    # float64, as the sum of large or tiny weights must neither overflow nor vanish, and two parts of their gradient nearly cancel
-    weights = weights.double()
-    total = weights.sum(-1, keepdim=True)
-    total = torch.where(total.isfinite(), total, torch.nan)  # else one infinite weight would leave the others 0
-    voted = total != 0
-    return torch.where(voted, weights / torch.where(voted, total, 1), 0).to(x.dtype)
+    return normalised(weights, x.dtype)
 
 
 def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
