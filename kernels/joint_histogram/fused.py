@@ -15,7 +15,7 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import Axis, is_tiled, make_axis
 from ..common.jit.boundaries import distance, extended_bin, extended_tile, folded_bins, real_bin
-from ..common.jit.launch import Work, accumulator, kernel, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, on_amd, precision
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, own_share, store_sum
 from ..common.jit.responses import reach_responses
@@ -33,6 +33,8 @@ from .order import (
 )
 
 FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
+#: the same backward where there are 4 of AMD's warps: larger blocks spill, and take up to half as many instructions again
+AMD_BN = 16
 
 
 @triton.jit
@@ -367,6 +369,8 @@ def backward_ordered(
     light = ax.SEPARABLE and ay.SEPARABLE and not _spreads(axes) and ax.STEPS * ay.STEPS == 1
     plain = light and shares is None and x.dtype == torch.float32
     block = BACKWARD_BN // 2 if edges and needs[2] else BACKWARD_BN
+    if on_amd() and not plain:
+        block = min(block, AMD_BN)
     launch(
         _backward_kernel, batch * segments, grad, joint, sums, x, y, shares, order, *grads, samples, order.shape[1], segments,
         segment_length(x), X=ax, Y=ay, PADDED=next_power_of_2(ax.SLOTS * ay.SLOTS), BN=block, WEIGHTED=shares is not None,

@@ -50,11 +50,14 @@ def _forward_kernel(
         if WEIGHTED:
             share = load_samples(shares_ptr, i_b, o_n, N, ACC)
             bad += share * 0
-            value *= share[None, :]
-        one_hot = (o_t[None, :] == tile[:, None]) & (o_n < N)[:, None]
+            value *= share[None, :]  # 0 beyond the last sample
+        else:
+            tile = tl.where(o_n < N, tile, -1)
+        one_hot = o_t[None, :] == tile[:, None]
         sums = tl.dot(value, one_hot.to(ACC), acc=sums, input_precision=PRECISION, out_dtype=ACC)
     sums = (sums * number(a.FACTOR) + sums * number(a.FACTOR_LOW)) * own_share(N, WEIGHTED, ACC)
-    sums_ptr += (i_b * NP + i_p) * (A.REACH * BT * GROUPS + 1)
+    # i_b * NP + i_p, which the loop need not keep
+    sums_ptr += (tl.program_id(0) // (A.STEPS * GROUPS)).to(tl.int64) * (A.REACH * BT * GROUPS + 1)
     tl.store(sums_ptr + (first + tl.arange(0, A.SPAN))[:, None] * (BT * GROUPS) + o_t[None, :], sums)
     if (first == 0) & (i_g == 0):
         tl.store(sums_ptr + A.REACH * BT * GROUPS, tl.sum(bad))

@@ -121,7 +121,11 @@ def precision(x: Tensor) -> str:
     return "tf32x3" if nvidia and x.dtype == torch.float32 else "ieee"
 
 
+def on_amd() -> bool:
+    """Whether kernels are launched on AMD's GPUs."""
+    return torch.version.hip is not None if _recording is None else not _recording.nvidia
+
+
 def warps_of(threads: int) -> int:
     """Warps of so many threads; AMD's are twice as wide."""
-    amd = torch.version.hip is not None if _recording is None else not _recording.nvidia
-    return threads // (64 if amd else 32)
+    return threads // (64 if on_amd() else 32)
