@@ -6,6 +6,7 @@ python -m bench compare BEFORE AFTER         two runs; exits with 1 where huenet
 python -m bench compare --base main          this working tree against a revision, on this machine
 python -m bench profile                      the training step, with fused and with naive losses
 python -m bench compile                      what the Triton kernels compile to
+python -m bench host                         what the host does for a call, apart from launches
 python -m bench readme [--check]             README's section on speed, from the committed results
 """
 
@@ -82,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     option = add("compile", _compile, "registers, spills and instructions of the Triton kernels")
     option("--target", nargs="+", help="such as sm_90; by default all that are known")
     option("--page", action="store_true", help="write the table of kernels/README.md")
+    option = add("host", _host, "host time of a call of every operator, apart from the launches")
+    option("--seconds", type=float, default=1.0, help="time spent on each operator, twice")
     option = add("readme", _readme, "write README's section on speed", argparse.HelpFormatter)
     option("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
     return parser
@@ -181,6 +184,15 @@ def _compile(options: argparse.Namespace) -> int:
     if options.page and SHOWN not in targets:
         raise ValueError(f"--page needs {SHOWN} among the targets")
     return compiled(targets, options.page)
+
+
+def _host(options: argparse.Namespace) -> int:
+    if os.environ.get("TRITON_INTERPRET") == "1":
+        raise ValueError("interpreted kernels are not launched: unset TRITON_INTERPRET")
+    from .host import report
+
+    print(report(options.seconds))
+    return 0
 
 
 def _readme(options: argparse.Namespace) -> int:

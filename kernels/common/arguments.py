@@ -7,6 +7,8 @@ import sys
 import torch
 from torch import Tensor
 
+from .shares import normalised
+
 
 def plain_autograd_only(*tensors: Tensor) -> None:
     """RuntimeError where a registered operator would be differentiated in a way it cannot, or worse, give zeros."""
@@ -25,6 +27,8 @@ def number(name: str, value: float) -> float:
     What `torch.compile` traces as a symbol becomes its value, on which the compiled code then depends: settings are strings where
     operators are registered, and checks need numbers.
     """
+    if not torch.compiler.is_compiling() and type(value) is float and math.isfinite(value):
+        return value  # soon done: bins are often made anew for every call
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     value = float.fromhex(float(value).hex())
@@ -35,6 +39,8 @@ def number(name: str, value: float) -> float:
 
 def integer(name: str, value: int) -> int:
     """An int, as `number`. TypeError for what is no integer."""
+    if not torch.compiler.is_compiling() and type(value) is int:
+        return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     size = min(abs(value), sys.maxsize)  # of a range, whose length is a number also where `value` is a symbol
@@ -91,7 +97,7 @@ def shares(x: Tensor, weights: Tensor | None) -> Tensor | None:
     """Weights over their sum (mean 1 over the samples, then divided by N), in x's shape; all zero where they sum to zero, all NaN
     where one is not finite. A boolean mask is weights of 0 and 1."""
     weights = votes(x, weights)
-    return None if weights is None else over_sum(weights)[0].to(x.dtype)
+    return None if weights is None else normalised(weights, x.dtype)
 
 
 def votes(x: Tensor, weights: Tensor | None) -> Tensor | None:
@@ -112,24 +118,6 @@ def votes(x: Tensor, weights: Tensor | None) -> Tensor | None:
     if weights.device != x.device:
         raise ValueError(f"weights must be on the device of x, expected {x.device}, got {weights.device}")
     return weights
-
-
-def over_sum(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights (..., N) over their sum, and that sum (..., 1), in float64: zero where they sum to zero, NaN where one is not
-    finite."""
-    # float64, as the sum of large or tiny weights must neither overflow nor vanish, and two parts of their gradient nearly cancel
-    weights = weights.double()
-    total = weights.sum(-1, keepdim=True)
-    total = torch.where(total.isfinite(), total, torch.nan)  # else one infinite weight would leave the others 0
-    voted = total != 0
-    return torch.where(voted, weights / torch.where(voted, total, 1), 0), total
-
-
-def over_sum_backward(grad: Tensor, shares: Tensor, total: Tensor) -> Tensor:
-    """The gradient with respect to weights of that with respect to their shares, of `over_sum`'s results; float64."""
-    grad, voted = grad.double(), total != 0
-    slope = grad - (grad * shares).sum(-1, keepdim=True)
-    return torch.where(voted, slope / torch.where(voted, total, 1), 0)
 
 
 def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ first tensor's GPU is the current one, on which Triton launches kernels. The bac
 """
 
 import contextlib
+import functools
 import importlib
 import threading
 from collections.abc import Callable, Sequence
@@ -167,7 +168,7 @@ class Operator:
         return self._load_fused().unserved(*tensors, *settings) or self._distrust(tensors[0].device)
 
     def _load_fused(self) -> ModuleType:
-        return importlib.import_module(self._fused)
+        return _imported(self._fused)
 
     @staticmethod
     def _register(name: str, schema: str, function: Callable[..., Any], fake: Callable[..., Any]) -> Any:
@@ -239,6 +240,11 @@ class Operator:
             f"huenet::{self.name}_backward is differentiable once only; second derivatives need backend='reference', which is "
             "plain PyTorch"
         )
+
+
+@functools.cache
+def _imported(name: str) -> ModuleType:
+    return importlib.import_module(name)
 
 
 def _exact(function: Callable[..., Any]) -> Callable[..., Any]:

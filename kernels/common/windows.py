@@ -18,7 +18,7 @@ from torch import Tensor
 from . import window_forms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # by identity, as caches look it up often
 class Window:
     """One window; every function's last argument is the bandwidth in bins."""
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.numbers import number, packed
 from ..common.jit.programs import image_and_part
+from ..common.jit.sizes import cdiv, next_power_of_2
 from .portable import finite, spoilt
 
 #: points that a program owns, channels of a product, and channels of a gradient that a program owns
@@ -269,7 +270,7 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
     points, sizes, constants = _laid_out(x, y, metric)
     minimum, inverse, others, moment = rows
     launch(
-        _rows_kernel, batch * triton.cdiv(n, BN), *points, nearest, *rows, *sizes,
+        _rows_kernel, batch * cdiv(n, BN), *points, nearest, *rows, *sizes,
         Numbers(*packed([bandwidth, eps], x.dtype)), **constants,
         work=_work(batch * n * m * sizes[2]),
     )  # fmt: skip
@@ -277,7 +278,7 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
     log_sum = others.log1p_()
     if reduce == "target":
         launch(
-            _columns_kernel, batch * triton.cdiv(m, BN), *points, minimum, inverse, log_sum, winner, strength, *sizes, **constants,
+            _columns_kernel, batch * cdiv(m, BN), *points, minimum, inverse, log_sum, winner, strength, *sizes, **constants,
             work=_work(batch * n * m * sizes[2]),
         )  # fmt: skip
     similarity = (strength if reduce == "target" else -log_sum).exp().mean(-1)
@@ -292,16 +293,16 @@ def backward(
     (batch, n, channels), m = x.shape, y.shape[1]
     points, sizes, constants = _laid_out(x, y, metric)
     factors = _factors(grad / (m if reduce == "target" else n), winner, strength, nearest, rows, eps, reduce)
-    width = min(WIDTH, triton.next_power_of_2(_padded(channels)))
+    width = min(WIDTH, next_power_of_2(_padded(channels)))
     grads = []
     for of_x, z in ((True, points[0]), (False, points[1])):
         if not needs[0 if of_x else 1]:
             grads.append(x.new_empty(0))
             continue
         slope = torch.empty_like(z) if metric == "product" else torch.zeros_like(z)
-        parts = triton.cdiv(z.shape[-1], width) if metric == "product" else 1
+        parts = cdiv(z.shape[-1], width) if metric == "product" else 1
         launch(
-            _gradient_kernel, batch * triton.cdiv(n if of_x else m, BN) * parts, *points, winner, strength, nearest, *rows[:3],
+            _gradient_kernel, batch * cdiv(n if of_x else m, BN) * parts, *points, winner, strength, nearest, *rows[:3],
             *factors, slope, *sizes, OF_X=of_x, MATCHED=reduce == "target", BO=BO[metric], WIDTH=width, **constants,
             work=_work(batch * n * m * sizes[2] * parts),
         )  # fmt: skip
@@ -318,7 +319,7 @@ def _factors(
         won, away, away_moment = torch.empty_like(rows[:3])
         (batch, n), m = minimum.shape, winner.shape[1]
         launch(
-            _matches_kernel, batch * triton.cdiv(n, BN), winner, strength, nearest, inverse, log_sum, won, away, away_moment, n, m,
+            _matches_kernel, batch * cdiv(n, BN), winner, strength, nearest, inverse, log_sum, won, away, away_moment, n, m,
             BN=BN, ACC=accumulator(rows.dtype), work=Work("row", BN, batch * n),
         )  # fmt: skip
     else:  # the match is the nearest column, whose p is 1 / sum
@@ -331,7 +332,7 @@ def _factors(
 
 def _padded(channels: int) -> int:
     """Channels of the points that the kernels read: whole chunks, so that distances load without masks."""
-    return triton.cdiv(channels, BC) * BC
+    return cdiv(channels, BC) * BC
 
 
 def _work(total: int) -> Work:

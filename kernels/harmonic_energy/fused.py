@@ -16,6 +16,7 @@ from torch import Tensor
 from ..common.jit.launch import Work, accumulator, kernel, launch, warps_of
 from ..common.jit.numbers import number, packed
 from ..common.jit.programs import image_and_part
+from ..common.jit.sizes import cdiv
 
 #: points that a program owns, one a thread, and those it meets at a time
 BN, BM = 128, 32
@@ -72,8 +73,8 @@ def _forward_kernel(
         apart = _distances(outputs_ptr, o_n, o_m, E, padded, ROOT, ACC)
         counted = tl.where(o_m < N, o_m, -1) >= o_n
         total += tl.sum(tl.where(counted, tl.exp2(near * number(g.RATE)) * apart, 0.0), axis=0, keep_dims=True)
-    # both orders of a pair; a point and itself are at distance 0
-    tl.store(partial_ptr + i_b * (NB * SPLITS) + i_n, 2 * tl.sum(total))
+    # both orders of a pair; a point and itself are at distance 0. The place is that of i_b and i_n, which the loop need not keep
+    tl.store(partial_ptr + tl.program_id(0), 2 * tl.sum(total))
 
 
 @kernel
@@ -94,8 +95,8 @@ def _backward_kernel(
     o_n = first + tl.arange(0, BN)[None, :]
     for start in range(split * BM, padded, SPLITS * BM):
         o_m = start + tl.arange(0, BM)[:, None]
-        weight = tl.exp2(_distances(features_ptr, o_n, o_m, D, padded, False, ACC) * number(g.RATE))
-        weight = tl.where(o_m < N, weight, 0.0)
+        near = _distances(features_ptr, o_n, o_m, D, padded, False, ACC)
+        weight = tl.exp2(near * number(g.RATE) + tl.where(o_m < N, 0.0, float("-inf")))
         if NEEDS_FEATURES or ROOT:
             apart = _distances(outputs_ptr, o_n, o_m, E, padded, ROOT, ACC)
         if NEEDS_OUTPUTS:
@@ -149,7 +150,7 @@ def _laid_out(
     padding = -features.shape[1] % BN
     f, a = (torch.nn.functional.pad(x.mT, (0, padding)).contiguous() for x in (features, outputs))
     blocks = f.shape[-1] // BN
-    splits = min(triton.cdiv(PROGRAMS, len(f) * blocks), MOST_SPLITS, f.shape[-1] // BM)
+    splits = min(cdiv(PROGRAMS, len(f) * blocks), MOST_SPLITS, f.shape[-1] // BM)
     # as many warps as give each thread one point
     numbers = Numbers(*packed([-math.log2(math.e) / sigma**2], f.dtype))
     constants = {

@@ -15,6 +15,7 @@ from ..common.bins import Bins
 from ..common.jit.axis import make_axis
 from ..common.jit.boundaries import folded_bins
 from ..common.jit.launch import Work, accumulator, kernel, launch
+from ..common.jit.sizes import next_power_of_2
 from ..soft_histogram import fused as soft_histogram
 from ..soft_histogram.fused import backward_scaled, fill_sums, folded, held_by_one, padded_tiles
 from . import portable
@@ -101,7 +102,7 @@ def forward(x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circul
     """(B, N), (B, K) not empty -> squared distances (B,) and what is kept."""
     if not _is_fused(bins, x.dtype):
         return portable.forward(x, shares, target, bins, circular, soft_histogram)
-    axis, padded = make_axis(bins, x.dtype), triton.next_power_of_2(bins.count)
+    axis, padded = make_axis(bins, x.dtype), next_power_of_2(bins.count)
     sums = fill_sums(x, shares, axis)
     distance, slope = x.new_empty(len(x)), x.new_empty(len(x), 2, bins.count)
     launch(

@@ -4,7 +4,6 @@ No order: programs share an image's samples and a square of SPAN x SPAN bins, wh
 program walks over all squares for its block of samples.
 """
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ..common.jit.boundaries import images
 from ..common.jit.dense import dense_responses, spans, too_wide
 from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.programs import image_and_part, load_samples, load_shares
+from ..common.jit.sizes import cdiv
 from ..common.nonfinite import spread
 
 __all__ = ["backward", "forward", "too_wide"]
@@ -110,7 +110,7 @@ def backward(
     grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, needs: list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
-    (batch, samples), blocks = x.shape, triton.cdiv(x.shape[1], dense.BN)
+    (batch, samples), blocks = x.shape, cdiv(x.shape[1], dense.BN)
     grads = [x.new_empty(x.shape if need else 0) for need in needs]
     needed = dict(zip(("NEEDS_X", "NEEDS_Y", "NEEDS_SHARES"), needs))
     constants = _constants(bins_x, bins_y, x, shares)

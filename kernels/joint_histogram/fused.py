@@ -15,10 +15,11 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.jit.axis import Axis, is_tiled, make_axis
 from ..common.jit.boundaries import distance, extended_bin, extended_tile, folded_bins, real_bin
-from ..common.jit.launch import Work, accumulator, kernel, launch, precision
+from ..common.jit.launch import Work, accumulator, kernel, launch, on_amd, precision
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, own_share, store_sum
 from ..common.jit.responses import reach_responses
+from ..common.jit.sizes import cdiv, next_power_of_2
 from . import dense
 from .order import (
     has_placeless,
@@ -32,6 +33,8 @@ from .order import (
 )
 
 FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
+#: the same backward where there are 4 of AMD's warps: larger blocks spill, and take up to half as many instructions again
+AMD_BN = 16
 
 
 @triton.jit
@@ -300,7 +303,7 @@ def fill_windows(
     sums = x.new_empty(batch, segments, ax.REACH + ay.REACH) if edges else None
     launch(
         _forward_kernel, batch * segments * ax.STEPS * ay.STEPS, x, y, shares, order, windows, sums, samples, order.shape[1],
-        segments, segment_length(x), X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=FORWARD_BN,
+        segments, segment_length(x), X=ax, Y=ay, PADDED=next_power_of_2(ax.SLOTS * ay.SLOTS), BN=FORWARD_BN,
         WEIGHTED=shares is not None, EDGES=edges, ACC=accumulator(x.dtype), PRECISION=precision(x),
         # as few as hold the window on chip: more would each make all responses anew
         warps=2 if edges or x.dtype == torch.float64 or _spreads(axes) else 1,
@@ -327,7 +330,7 @@ def fold_windows(
     windows: Tensor, shares: Tensor | None, order: Tensor, axes: tuple[Axis, Axis], samples: int, information: bool
 ) -> Folded:
     (ax, ay), (batch, segments) = axes, windows.shape[:2]
-    blocks_x, blocks_y = triton.cdiv(ax.K, FOLD), triton.cdiv(ay.K, FOLD)
+    blocks_x, blocks_y = cdiv(ax.K, FOLD), cdiv(ay.K, FOLD)
     folded = Folded(windows.new_empty(batch, ax.K, ay.K))
     if information:
         rows, columns = windows.new_empty(batch, blocks_y, ax.K), windows.new_empty(batch, blocks_x, ay.K)
@@ -366,9 +369,11 @@ def backward_ordered(
     light = ax.SEPARABLE and ay.SEPARABLE and not _spreads(axes) and ax.STEPS * ay.STEPS == 1
     plain = light and shares is None and x.dtype == torch.float32
     block = BACKWARD_BN // 2 if edges and needs[2] else BACKWARD_BN
+    if on_amd() and not plain:
+        block = min(block, AMD_BN)
     launch(
         _backward_kernel, batch * segments, grad, joint, sums, x, y, shares, order, *grads, samples, order.shape[1], segments,
-        segment_length(x), X=ax, Y=ay, PADDED=triton.next_power_of_2(ax.SLOTS * ay.SLOTS), BN=block, WEIGHTED=shares is not None,
+        segment_length(x), X=ax, Y=ay, PADDED=next_power_of_2(ax.SLOTS * ay.SLOTS), BN=block, WEIGHTED=shares is not None,
         INFORMATION=information is not None, EDGES=edges, NEEDS_X=needs[0], NEEDS_Y=needs[1], NEEDS_SHARES=needs[2],
         ACC=accumulator(x.dtype), PRECISION=precision(x), warps=2 if plain else 4,
         work=Work("sample", block, x.numel() * ax.STEPS * ay.STEPS),

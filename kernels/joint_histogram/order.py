@@ -22,6 +22,7 @@ from ..common.jit.axis import Axis
 from ..common.jit.boundaries import placeless, tile_of
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part, load_samples
+from ..common.jit.sizes import cdiv, next_power_of_2
 
 STRETCH = 1024
 #: a segment's samples: long ones add fewer windows up, short ones keep a GPU busy where all samples are alike; and the segments
@@ -155,7 +156,7 @@ def new_order(x: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
 
 def segment_length(x: Tensor) -> int:
     """How many of samples x (B, N) a segment has at most."""
-    return min(max(triton.next_power_of_2(triton.cdiv(x.numel(), SEGMENTS)), SHORTEST), LONGEST)
+    return min(max(next_power_of_2(cdiv(x.numel(), SEGMENTS)), SHORTEST), LONGEST)
 
 
 def most_segments(x: Tensor, axes: tuple[Axis, Axis]) -> int:
@@ -166,7 +167,7 @@ def most_segments(x: Tensor, axes: tuple[Axis, Axis]) -> int:
 def order_samples(x: Tensor, y: Tensor, axes: tuple[Axis, Axis]) -> Tensor:
     """Samples (B, N), not empty -> their order."""
     (batch, samples), pairs = x.shape, axes[0].SLOTS * axes[1].SLOTS
-    stretches, blocks, padded = triton.cdiv(samples, STRETCH), triton.cdiv(pairs + 1, COLUMNS), triton.next_power_of_2(pairs + 1)
+    stretches, blocks, padded = cdiv(samples, STRETCH), cdiv(pairs + 1, COLUMNS), next_power_of_2(pairs + 1)
     counts = x.new_empty(batch, stretches, pairs + 1, dtype=torch.int32)
     totals = x.new_empty(batch, pairs + 1, dtype=torch.int32)
     pair_of, order = x.new_empty(x.shape, dtype=torch.int16), new_order(x, axes)

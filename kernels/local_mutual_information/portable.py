@@ -7,9 +7,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
 from ..common.devices import budget
+from ..common.shares import over_sum, over_sum_backward
 from ..mutual_information import portable as mutual_information
 from .patches import Patches
 
@@ -41,12 +41,12 @@ def backward(
     """Gradients with respect to x, y and weights, empty where not needed."""
     sums = [torch.zeros(x.numel() if need else 0, dtype=torch.float64, device=x.device) for need in needs]
     for chosen, places in patches.places(x, _at_once(x, patches, bins_x, bins_y)):
-        rows, shares, total = _rows(x, y, weights, places)
+        rows, shares, divisor = _rows(x, y, weights, places)
         _, *kept = information.forward(*rows, bins_x, bins_y, marginals)
         grads = information.backward(grad.view(-1, 4)[chosen], *rows, *kept, bins_x, bins_y, marginals, needs)
         for added, part, of_weights, need in zip(sums, grads, (False, False, True), needs):
             if need:
-                part = arguments.over_sum_backward(part, shares, total) if of_weights else part.double()
+                part = over_sum_backward(part.double(), shares, divisor) if of_weights else part.double()
                 _add(added, places.flatten(), part.flatten())
     like = (x, y, x if weights is None else weights)
     return [added.to(z.dtype).view(z.shape if need else 0) for added, z, need in zip(sums, like, needs)]
@@ -64,9 +64,9 @@ def _add(sums: Tensor, places: Tensor, parts: Tensor) -> None:
 def _rows(
     x: Tensor, y: Tensor, weights: Tensor | None, places: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor | None], Tensor | None, Tensor | None]:
-    """Samples and shares of patches, (patches, pixels); the shares in float64, and the sums of weights."""
+    """Samples and shares of patches, (patches, pixels); the shares in float64, and what weights were divided by."""
     x, y = (z.view(-1)[places] for z in (x, y))
     if weights is None:
         return (x, y, None), None, None
-    shares, total = arguments.over_sum(weights.view(-1)[places])
-    return (x, y, shares.to(x.dtype)), shares, total
+    shares, divisor = over_sum(weights.view(-1)[places], torch.float64)
+    return (x, y, shares.to(x.dtype)), shares, divisor

@@ -3,8 +3,8 @@ patches x pixels of a patch x K."""
 
 from torch import Tensor
 
-from ..common import arguments
 from ..common.bins import Bins
+from ..common.shares import normalised
 from ..mutual_information import reference as mutual_information
 from .patches import Patches
 
@@ -12,5 +12,5 @@ from .patches import Patches
 def forward(x: Tensor, y: Tensor, weights: Tensor | None, bins_x: Bins, bins_y: Bins, patches: Patches, marginals: str) -> Tensor:
     """(B, *shape), (B, *shape) -> (B, *grid, 4): the four terms of the samples of every patch."""
     x, y = patches.unfolded(x), patches.unfolded(y)
-    shares = None if weights is None else arguments.over_sum(patches.unfolded(weights))[0].to(x.dtype)
+    shares = None if weights is None else normalised(patches.unfolded(weights), x.dtype)
     return mutual_information.forward(x, y, shares, bins_x, bins_y, marginals)

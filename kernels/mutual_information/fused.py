@@ -14,6 +14,7 @@ from ..common.jit.axis import Axis
 from ..common.jit.boundaries import extended_bin, extended_tile, folded_bins
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part
+from ..common.jit.sizes import cdiv, next_power_of_2
 from ..joint_histogram import dense
 from ..joint_histogram import fused as joint_histogram
 from ..joint_histogram.fused import FOLD, axes_of, backward_ordered, fill_windows, fold_windows, log_or_zero
@@ -158,7 +159,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
     if edges:
         _fold_edges(edge_sums, order, sums, axes, along_x=True)
         _fold_edges(edge_sums, order, sums, axes, along_x=False)
-    blocks = [min(triton.next_power_of_2(bins.count), MARGINAL) for bins in (bins_x, bins_y)]
+    blocks = [min(next_power_of_2(bins.count), MARGINAL) for bins in (bins_x, bins_y)]
     launch(
         _terms_kernel, len(x), rows, columns, entropies, sums, terms, columns.shape[1], rows.shape[1], KX=bins_x.count,
         KY=bins_y.count, BX=blocks[0], BY=blocks[1], AT_ONCE=AT_ONCE, EDGES=edges, ACC=accumulator(x.dtype), warps=4,
@@ -169,7 +170,7 @@ def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: B
 
 def _fold_edges(edges: Tensor, order: Tensor, sums: Tensor, axes: tuple[Axis, Axis], along_x: bool) -> None:
     (batch, segments), axis = edges.shape[:2], axes[0] if along_x else axes[1]
-    blocks = triton.cdiv(axis.K, FOLD)
+    blocks = cdiv(axis.K, FOLD)
     launch(
         _edges_kernel, batch * blocks, edges, order, sums, order.shape[1], segments, blocks, X=axes[0], Y=axes[1], ALONG_X=along_x,
         FOLDED=folded_bins(axis), BK=FOLD, ACC=accumulator(edges.dtype), warps=1, work=Work("bin", FOLD, batch * axis.K),

@@ -12,6 +12,7 @@ from ..common.jit.boundaries import images, placeless, within_reach
 from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.programs import image_and_part
 from ..common.jit.responses import image_responses
+from ..common.jit.sizes import cdiv, next_power_of_2
 from .patches import Patches
 
 #: patches abreast that a program counts, and pixels of a row at a time
@@ -114,7 +115,7 @@ def forward(x: Tensor, bins: Bins, patch: int, stride: int) -> Tensor:
     (batch, channels), patches = x.shape[:2], Patches(*x.shape[2:], patch, stride)
     counts = x.new_empty(batch, patches.rows * patches.columns, channels * bins.count)
     constants = _constants(x, bins, patch, stride)
-    programs = batch * channels * patches.rows * triton.cdiv(patches.columns, BP) * triton.cdiv(bins.count, constants["BK"])
+    programs = batch * channels * patches.rows * cdiv(patches.columns, BP) * cdiv(bins.count, constants["BK"])
     launch(
         _forward_kernel, programs, x, counts, channels, *x.shape[2:], patches.rows, patches.columns, **constants, BP=BP, BN=BN,
         work=Work("sample", BN, x.numel() * patch // stride),
@@ -126,7 +127,7 @@ def backward(grad: Tensor, x: Tensor, bins: Bins, patch: int, stride: int, needs
     """(B, patches, C*K), (B, C, H, W) -> (B, C, H, W)."""
     (batch, channels, height, width), patches, grad_x = x.shape, Patches(*x.shape[2:], patch, stride), x.new_empty(x.shape)
     launch(
-        _backward_kernel, batch * channels * height * triton.cdiv(width, BACKWARD_BN), grad, x, grad_x, channels, height, width,
+        _backward_kernel, batch * channels * height * cdiv(width, BACKWARD_BN), grad, x, grad_x, channels, height, width,
         patches.rows, patches.columns, **_constants(x, bins, patch, stride), BP=BACKWARD_BP, BN=BACKWARD_BN,
         work=Work("sample", BACKWARD_BN, x.numel()),
     )  # fmt: skip
@@ -138,5 +139,5 @@ def _constants(x: Tensor, bins: Bins, patch: int, stride: int) -> dict[str, obje
     axis = make_axis(bins, x.dtype)
     return {
         "A": axis, "IMAGES": images(axis), "PATCH": patch, "STRIDE": stride,
-        "BK": min(MOST_BINS, max(16, triton.next_power_of_2(bins.count))), "ACC": accumulator(x.dtype), "PRECISION": precision(x),
+        "BK": min(MOST_BINS, max(16, next_power_of_2(bins.count))), "ACC": accumulator(x.dtype), "PRECISION": precision(x),
     }  # fmt: skip

@@ -10,6 +10,7 @@ from ..common.jit.boundaries import within_reach
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.numbers import number
 from ..common.jit.responses import derivative, response
+from ..common.jit.sizes import cdiv
 from ..common.nonfinite import spread
 from .portable import reached
 
@@ -70,7 +71,7 @@ def backward(grad: Tensor, x: Tensor, bins: Bins, needs: list[bool]) -> list[Ten
 def _launch(grad: Tensor | None, x: Tensor, axis: Axis, bins: Bins) -> Tensor:
     sums, count = x.new_empty(x.shape), reached(bins, x.dtype)
     launch(
-        _sum_kernel, triton.cdiv(x.numel(), BN), grad, x, sums, x.numel(), count, A=axis, BN=BN, SLOPES=grad is not None,
+        _sum_kernel, cdiv(x.numel(), BN), grad, x, sums, x.numel(), count, A=axis, BN=BN, SLOPES=grad is not None,
         ACC=accumulator(x.dtype), work=Work("response", BN, x.numel() * count),
     )  # fmt: skip
     return sums

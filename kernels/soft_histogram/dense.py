@@ -4,7 +4,6 @@ Forward: a program walks over its part of an image's samples for a span of bins;
 program walks over all bins for its block of samples.
 """
 
-import triton
 import triton.language as tl
 from torch import Tensor
 
@@ -15,6 +14,7 @@ from ..common.jit.boundaries import images
 from ..common.jit.dense import dense_responses, spans, too_wide
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.programs import image_and_part, load_samples, load_shares
+from ..common.jit.sizes import cdiv
 from ..common.nonfinite import spread
 
 __all__ = ["backward", "forward", "too_wide"]
@@ -83,7 +83,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
 
 def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and shares, empty where not needed."""
-    (batch, samples), axis, blocks = x.shape, make_axis(bins, x.dtype), triton.cdiv(x.shape[1], dense.BN)
+    (batch, samples), axis, blocks = x.shape, make_axis(bins, x.dtype), cdiv(x.shape[1], dense.BN)
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
     launch(
         _dense_backward_kernel, batch * blocks, grad, x, shares, grad_x, grad_shares, samples, blocks, A=axis, SPANS=spans(axis),

@@ -15,6 +15,7 @@ from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, load_samples, own_share, store_sum
 from ..common.jit.responses import reach_responses
+from ..common.jit.sizes import cdiv, next_power_of_2
 from . import dense, table
 from .table import table_grid
 
@@ -49,11 +50,14 @@ def _forward_kernel(
         if WEIGHTED:
             share = load_samples(shares_ptr, i_b, o_n, N, ACC)
             bad += share * 0
-            value *= share[None, :]
-        one_hot = (o_t[None, :] == tile[:, None]) & (o_n < N)[:, None]
+            value *= share[None, :]  # 0 beyond the last sample
+        else:
+            tile = tl.where(o_n < N, tile, -1)
+        one_hot = o_t[None, :] == tile[:, None]
         sums = tl.dot(value, one_hot.to(ACC), acc=sums, input_precision=PRECISION, out_dtype=ACC)
     sums = (sums * number(a.FACTOR) + sums * number(a.FACTOR_LOW)) * own_share(N, WEIGHTED, ACC)
-    sums_ptr += (i_b * NP + i_p) * (A.REACH * BT * GROUPS + 1)
+    # i_b * NP + i_p, which the loop need not keep
+    sums_ptr += (tl.program_id(0) // (A.STEPS * GROUPS)).to(tl.int64) * (A.REACH * BT * GROUPS + 1)
     tl.store(sums_ptr + (first + tl.arange(0, A.SPAN))[:, None] * (BT * GROUPS) + o_t[None, :], sums)
     if (first == 0) & (i_g == 0):
         tl.store(sums_ptr + A.REACH * BT * GROUPS, tl.sum(bad))
@@ -161,7 +165,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
     """(B, N) not empty -> (B, K)."""
     if not is_tiled(bins, x.dtype):
         return dense.forward(x, shares, bins)
-    axis, blocks = make_axis(bins, x.dtype), triton.cdiv(bins.count, FOLD)
+    axis, blocks = make_axis(bins, x.dtype), cdiv(bins.count, FOLD)
     sums = fill_sums(x, shares, axis)
     histogram = x.new_empty(len(x), bins.count)
     launch(
@@ -174,7 +178,7 @@ def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
 def fill_sums(x: Tensor, shares: Tensor | None, axis: Axis) -> Tensor:
     """What every image adds to the reaches of all tiles, and 0 or NaN, (B, REACH * BT + 1)."""
     (batch, samples), tiles, parts = x.shape, padded_tiles(axis), _parts(x)
-    held, groups = min(tiles, MOST_TILES), triton.cdiv(tiles, MOST_TILES)
+    held, groups = min(tiles, MOST_TILES), cdiv(tiles, MOST_TILES)
     if groups > 1:  # the parts' sums take no more memory than the samples
         parts = min(parts, max(samples // (axis.REACH * tiles), 1))
     sums = x.new_empty(batch, parts, axis.REACH * tiles + 1)
@@ -214,12 +218,12 @@ def backward_scaled(
 
 def _parts(x: Tensor) -> int:
     """How many programs share an image."""
-    return min(triton.cdiv(x.shape[1], 4 * BN), triton.cdiv(PROGRAMS, len(x)))
+    return min(cdiv(x.shape[1], 4 * BN), cdiv(PROGRAMS, len(x)))
 
 
 def padded_tiles(axis: Axis) -> int:
     """The tiles, padded to what a matrix product takes, or to whole groups."""
-    return max(16, min(triton.next_power_of_2(axis.SLOTS), triton.cdiv(axis.SLOTS, MOST_TILES) * MOST_TILES))
+    return max(16, min(next_power_of_2(axis.SLOTS), cdiv(axis.SLOTS, MOST_TILES) * MOST_TILES))
 
 
 def _warps(tiles: int, axis: Axis, dtype: torch.dtype) -> int:

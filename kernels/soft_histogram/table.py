@@ -15,6 +15,7 @@ from ..common.jit.boundaries import within_reach
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, load_samples, load_shares
+from ..common.jit.sizes import cdiv, next_power_of_2
 from ..common.polynomials import Table
 from ..common.windows import WINDOWS, Window
 
@@ -143,7 +144,7 @@ def table_grid(bins: Bins, x: Tensor) -> Grid | None:
 
 
 def _padded(terms: int) -> int:
-    return triton.next_power_of_2(terms)
+    return next_power_of_2(terms)
 
 
 @functools.lru_cache(maxsize=256)
@@ -173,7 +174,7 @@ def backward(
         _fill(grad, scale, x, axis, grid, table) if need else None for table, need in zip((grid.derivative, grid.response), needs)
     )
     grad_x, grad_shares = (x.new_empty(x.shape if need else 0) for need in needs)
-    parts, cut = min(triton.cdiv(samples, BN), triton.cdiv(PROGRAMS, batch)), grid.cut
+    parts, cut = min(cdiv(samples, BN), cdiv(PROGRAMS, batch)), grid.cut
     first = grid.first * cut.cells
     launch(
         _sample_kernel, batch * parts, slopes, responses, x, shares, grad_x, grad_shares, samples, parts, first,
@@ -187,11 +188,11 @@ def backward(
 
 def _fill(grad: Tensor, scale: Tensor | None, x: Tensor, axis: Axis, grid: Grid, table: Table) -> Tensor:
     """The polynomials of every image's slots, (B, slots * terms)."""
-    numbers, parts, cut = table.slots * _padded(table.terms), triton.cdiv(grid.blocks, BLOCKS), grid.cut
+    numbers, parts, cut = table.slots * _padded(table.terms), cdiv(grid.blocks, BLOCKS), grid.cut
     filled = x.new_empty(len(x), grid.blocks * numbers)
     launch(
         _table_kernel, len(x) * parts, grad, scale, _matrix(table, x.device), filled, grid.blocks, parts, cut.reach,
-        (grid.first - cut.margin) * cut.block, A=axis, BLOCK=cut.block, NUMBERS=triton.next_power_of_2(numbers), BLOCKS=BLOCKS,
+        (grid.first - cut.margin) * cut.block, A=axis, BLOCK=cut.block, NUMBERS=next_power_of_2(numbers), BLOCKS=BLOCKS,
         IN_TWO=scale is not None, ACC=tl.float64, work=Work("cell", BLOCKS, filled.numel() // numbers * cut.reach),
     )  # fmt: skip
     return filled

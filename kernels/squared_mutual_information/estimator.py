@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..common.arguments import integer, number
 from ..common.devices import budget
+from ..common.kept import kept_tensors
 
 #: how many times the ridge the largest eigenvalue of H may be. At the limit gradients of binary images keep 5 digits, those of
 #: evenly spread values 8, and those of constant images are zero to 1e-15 of either (measured against 64-bit mantissas)
@@ -73,8 +74,9 @@ class Estimator:
         if self.sign == -1:
             energy = math.log(self.centers)
         else:
-            exponents = [2 * self.rate * (self.center(a) - self.low) ** 2 for a in range(self.centers)]
-            energy = max(exponents) + math.log(sum(math.exp(exponent - max(exponents)) for exponent in exponents))
+            above, step, rate = self.first - self.low, self.step, 2 * self.rate
+            exponents = [rate * (above + a * step) ** 2 for a in range(self.centers)]
+            energy = exponents[-1] + math.log(sum(math.exp(exponent - exponents[-1]) for exponent in exponents))
         return 2 * energy - math.log(self.ridge)
 
     @property
@@ -92,9 +94,6 @@ class Estimator:
         """The lowest centre; a single one is in the middle of the range."""
         return self.low if self.centers > 1 else (self.low + self.high) / 2
 
-    def center(self, a: int) -> float:
-        return self.first + a * self.step
-
     @property
     def bounds(self) -> tuple[float, float]:
         """Samples outside are taken to lie here, with zero gradient. Kernels that grow stop at the ends of the range; the others,
@@ -111,6 +110,34 @@ class Estimator:
     def positions(self, like: Tensor) -> Tensor:
         """All centres, (m,) in the dtype and on the device of `like`, rounded once; made there, as copies would wait for it."""
         return torch.arange(self.centers, device=like.device, dtype=torch.float64).mul_(self.step).add_(self.first).to(like.dtype)
+
+
+class Grid(NamedTuple):
+    """What of the centres moments are made of, but for the samples, m = centers; float64 unless said."""
+
+    centers: Tensor  # (m,)
+    sums: Tensor  # for every two kernels a and a' the index a + a' of their q, (m, m) int64
+    ratio: Tensor  # and ratio_aa', (m, m)
+    #: what the product of two of the fused kernels' features (fused.py) is to be multiplied by for the product of their q, K or 1,
+    #: (3m, 3m): an odd q is centred there between two kernels, whose product is a constant times it
+    factors: Tensor
+
+    @classmethod
+    def of(cls, estimator: Estimator, device: torch.device) -> Grid:
+        return _grid(estimator, device)
+
+
+@kept_tensors(maxsize=64)
+def _grid(estimator: Estimator, device: torch.device) -> Grid:
+    m, exponent = estimator.centers, 0.5 * estimator.rate * estimator.step**2
+    centers = estimator.positions(torch.empty(0, dtype=torch.float64, device=device))
+    index = torch.arange(m, device=device)
+    sums, apart = index.unsqueeze(1) + index, index.unsqueeze(1) - index
+    # about the middle of the two centres; q_k is the product of the two nearest, 0 or 1 apart
+    ratio = torch.exp((apart.square() - sums % 2).double() * exponent)
+    factor = torch.ones(3 * m, dtype=torch.float64, device=device)
+    factor[1 : 2 * m - 1 : 2] = math.exp(exponent)
+    return Grid(centers, sums, ratio, factor.unsqueeze(1) * factor)
 
 
 class Moments(NamedTuple):
@@ -148,17 +175,20 @@ class Slopes(NamedTuple):
         return cls(*square, at_x.squeeze(1), at_y.squeeze(1))
 
 
-def solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Slopes]:
-    """rSMI (B,) and its slopes, float64; NaN where a moment is, or where rounding left H + ridge I not positive definite."""
+def solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Tensor]:
+    """rSMI (B,) and its packed slopes, float64; NaN where a moment is, or where rounding left H + ridge I not positive definite."""
     step = max(budget(moments.joint, CPU_CELLS, DEVICE_CELLS) // estimator.centers**4, 1)
+    if len(moments.joint) <= step:
+        return _solve(moments, estimator)
     pieces = [_solve(Moments(*part), estimator) for part in zip(*(part.split(step) for part in moments))]
-    return torch.cat([value for value, _ in pieces]), Slopes(*map(torch.cat, zip(*(slopes for _, slopes in pieces))))
+    value, packed = map(torch.cat, zip(*pieces))
+    return value, packed
 
 
-def _solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Slopes]:
+def _solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Tensor]:
     m, beta, ridge = estimator.centers, estimator.beta, estimator.ridge
-    sums, ratio = _pairs(estimator, moments.joint)
-    mixture = beta * moments.product_x.unsqueeze(2) * moments.product_y.unsqueeze(1) + (1 - beta) * moments.joint
+    _, sums, ratio, _ = Grid.of(estimator, moments.joint.device)
+    mixture = torch.lerp(moments.joint, moments.product_x.unsqueeze(2) * moments.product_y.unsqueeze(1), beta)
     ridged = mixture[:, sums[:, None, :, None], sums[None, :, None, :]] * (ratio[:, None, :, None] * ratio[None, :, None, :])
     ridged = ridged.reshape(-1, m * m, m * m)
     ridged.diagonal(dim1=1, dim2=2).add_(ridge)
@@ -167,7 +197,7 @@ def _solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Slopes]:
     factor, failed = torch.linalg.cholesky_ex(ridged)
     alpha = _cholesky_solve(factor, h)
     v = ridge * _cholesky_solve(factor, alpha)
-    value = ((alpha * h).sum((1, 2)) + ridge * alpha.square().sum((1, 2)) - 1).clamp(-1, 1 / beta - 1)
+    value = (alpha * h.add(alpha, alpha=ridge)).sum((1, 2)).sub_(1).clamp_(-1, 1 / beta - 1)
 
     u, v = (alpha + v).view(-1, m, m), v.view(-1, m, m)
     gram_x, gram_y = ratio * moments.product_x[:, sums], ratio * moments.product_y[:, sums]
@@ -175,22 +205,13 @@ def _solve(moments: Moments, estimator: Estimator) -> tuple[Tensor, Slopes]:
     slopes = Slopes(
         u=root * u,
         v=root * v,
-        within_x=beta * (u @ gram_y @ u.mT - v @ gram_y @ v.mT),
-        within_y=beta * (u.mT @ gram_x @ u - v.mT @ gram_x @ v),
+        within_x=torch.baddbmm(u @ gram_y @ u.mT, v @ gram_y, v.mT, beta=beta, alpha=-beta),
+        within_y=torch.baddbmm(u.mT @ gram_x @ u, v.mT @ gram_x, v, beta=beta, alpha=-beta),
         at_x=(u @ moments.kernel_y.unsqueeze(2)).squeeze(2),
         at_y=(u.mT @ moments.kernel_x.unsqueeze(2)).squeeze(2),
     )
-    solved = failed == 0
-    spoilt = lambda result: torch.where(solved.view(-1, *[1] * (result.dim() - 1)), result, torch.nan)  # noqa: E731
-    return spoilt(value), Slopes(*map(spoilt, slopes))
-
-
-def _pairs(estimator: Estimator, like: Tensor) -> tuple[Tensor, Tensor]:
-    """For every two kernels a and a', the index a + a' of their q, and ratio_aa'; (m, m)."""
-    index = torch.arange(estimator.centers, device=like.device)
-    sums, apart = index.unsqueeze(1) + index, index.unsqueeze(1) - index
-    # about the middle of the two centres; q_k is the product of the two nearest, 0 or 1 apart
-    return sums, torch.exp((apart.square() - sums % 2).to(like.dtype) * (0.5 * estimator.rate * estimator.step**2))
+    unsolved = failed != 0
+    return value.masked_fill_(unsolved, torch.nan), slopes.packed().masked_fill_(unsolved.view(-1, 1, 1), torch.nan)
 
 
 def _cholesky_solve(factor: Tensor, right: Tensor) -> Tensor:

@@ -16,10 +16,12 @@ import triton.language as tl
 from torch import Tensor
 
 from ..common.jit.axis import upper_part
+from ..common.jit.constants import Constants
 from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.numbers import as_given, number, packed
 from ..common.jit.programs import image_and_part, load_samples
-from .estimator import SINGLE, Estimator, Moments, solve
+from ..common.jit.sizes import cdiv, next_power_of_2
+from .estimator import SINGLE, Estimator, Grid, Moments, solve
 from .portable import kept, without_outside
 
 __all__ = ["backward", "forward", "kept", "unserved"]
@@ -47,8 +49,8 @@ class Numbers(NamedTuple):
     HIGHEST: Any
 
 
-class Centers(NamedTuple):
-    """Centres and features, compile-time constants of the kernels, and numbers."""
+class _Fields(NamedTuple):
+    """See Centers."""
 
     M: int
     #: features and centres, padded to powers of two
@@ -58,6 +60,10 @@ class Centers(NamedTuple):
     EXACT: bool
     #: None in a kernel, which has them as an argument of its own
     NUMBERS: Numbers | None
+
+
+class Centers(Constants, _Fields):
+    """Centres and features, compile-time constants of the kernels, and numbers."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -76,8 +82,8 @@ def make_centers(estimator: Estimator, dtype: torch.dtype) -> Centers:
     )
     return Centers(
         M=m,
-        WIDTH=max(32, triton.next_power_of_2(3 * m)),
-        PADDED=max(16, triton.next_power_of_2(m)),
+        WIDTH=max(32, next_power_of_2(3 * m)),
+        PADDED=max(16, next_power_of_2(m)),
         EXACT=all(upper_part(first + n * half) == first + n * half for n in range(2 * m - 1)),
         NUMBERS=Numbers(*packed(numbers, dtype)),
     )
@@ -195,6 +201,7 @@ class _Schedule(NamedTuple):
     warps_backward: int
 
 
+@functools.lru_cache(maxsize=1024)
 def _schedule(estimator: Estimator, dtype: torch.dtype) -> _Schedule:
     """Block sizes and warps with the fewest instructions per sample that compile without spills (`python -m bench compile`)."""
     if dtype == torch.float64 or estimator.log_condition > math.log(SINGLE):
@@ -217,36 +224,28 @@ def unserved(x: Tensor, y: Tensor, estimator: Estimator) -> str | None:
 def forward(x: Tensor, y: Tensor, estimator: Estimator) -> tuple[Tensor, Tensor]:
     """(B, N), (B, N) not empty -> (B,) and what is kept."""
     (batch, samples), plan, part = x.shape, _schedule(estimator, x.dtype), _part(x)
-    centers, parts = make_centers(estimator, plan.dtype), triton.cdiv(samples, part)
+    centers, parts = make_centers(estimator, plan.dtype), cdiv(samples, part)
     sums = x.new_empty(batch, parts, centers.WIDTH, centers.WIDTH, dtype=plan.dtype)
     launch(
         _moments_kernel, batch * parts, x, y, sums, samples, parts, part, G=centers, BN=plan.block,
         ACC=accumulator(plan.dtype), PRECISION=precision(sums), warps=plan.warps, work=Work("sample", plan.block, x.numel()),
     )  # fmt: skip
-    value, slopes = solve(_named(sums.sum(1, dtype=torch.float64) / samples, estimator), estimator)
-    return value.to(x.dtype), slopes.packed()
+    value, packed = solve(_moments(sums.sum(1, dtype=torch.float64), samples, estimator), estimator)
+    return value.to(x.dtype), packed
 
 
-def _named(table: Tensor, estimator: Estimator) -> Moments:
-    """The moments in a table of means of all features' products, (B, WIDTH, WIDTH)."""
+def _moments(table: Tensor, samples: int, estimator: Estimator) -> Moments:
+    """The moments in a table of sums of all features' products, (B, WIDTH, WIDTH)."""
     m = estimator.centers
     q, kernels, one = slice(0, 2 * m - 1), slice(2 * m - 1, 3 * m - 1), 3 * m - 1
-    # an odd feature is centred between two kernels; the product of these is a constant times it
-    odd = torch.arange(2 * m - 1, device=table.device) % 2
-    product = torch.exp(odd.double() * (0.5 * estimator.rate * estimator.step**2))
-    return Moments(
-        joint=table[:, q, q] * product.unsqueeze(1) * product,
-        product_x=table[:, q, one] * product,
-        product_y=table[:, one, q] * product,
-        kernel_x=table[:, kernels, one],
-        kernel_y=table[:, one, kernels],
-    )
+    table = table[:, : 3 * m, : 3 * m].mul_(Grid.of(estimator, table.device).factors).div_(samples)
+    return Moments(table[:, q, q], table[:, q, one], table[:, one, q], table[:, kernels, one], table[:, one, kernels])
 
 
 def backward(grad: Tensor, x: Tensor, y: Tensor, packed: Tensor, estimator: Estimator, needs: list[bool]) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and y, empty where not needed."""
     (batch, samples), plan, part = x.shape, _schedule(estimator, x.dtype), _part(x)
-    parts = triton.cdiv(samples, part)
+    parts = cdiv(samples, part)
     centers = make_centers(estimator, plan.dtype)
     scale = (grad.double() * (4 * estimator.rate / samples)).to(plan.dtype)
     slopes = packed.to(plan.dtype)
@@ -263,4 +262,4 @@ def backward(grad: Tensor, x: Tensor, y: Tensor, packed: Tensor, estimator: Esti
 
 def _part(x: Tensor) -> int:
     """Samples of one program."""
-    return min(max(triton.next_power_of_2(triton.cdiv(x.numel(), PROGRAMS)), SHORTEST), LONGEST)
+    return min(max(next_power_of_2(cdiv(x.numel(), PROGRAMS)), SHORTEST), LONGEST)

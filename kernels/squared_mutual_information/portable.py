@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..common.devices import budget
-from .estimator import Estimator, Moments, Slopes, solve
+from .estimator import Estimator, Grid, Moments, Slopes, solve
 
 #: products of kernels made at a time: in a CPU's cache, or as many as keep another device busy (128 MB of float64)
 CPU_PRODUCTS, DEVICE_PRODUCTS = 3 << 14, 1 << 24
@@ -23,8 +23,8 @@ def kept(x: Tensor, y: Tensor, estimator: Estimator) -> list[Tensor]:
 
 def forward(x: Tensor, y: Tensor, estimator: Estimator) -> tuple[Tensor, Tensor]:
     """(B, N), (B, N) -> (B,) and what is kept."""
-    value, slopes = solve(_moments(x, y, estimator), estimator)
-    return value.to(x.dtype), slopes.packed()
+    value, packed = solve(_moments(x, y, estimator), estimator)
+    return value.to(x.dtype), packed
 
 
 def _pieces(x: Tensor, estimator: Estimator) -> Iterator[tuple[slice, slice]]:
@@ -57,7 +57,7 @@ def _moments(x: Tensor, y: Tensor, estimator: Estimator) -> Moments:
     (batch, samples), m = x.shape, estimator.centers
     table = x.new_zeros(batch, 2 * m, 2 * m, dtype=torch.float64)
     kernels = x.new_zeros(2, batch, m, dtype=torch.float64)
-    centers = estimator.positions(table)
+    centers = Grid.of(estimator, x.device).centers
     for piece in _pieces(x, estimator):
         _, here = _kernels(x[piece], y[piece], centers, estimator)
         of_x, of_y = _products(here)
@@ -72,7 +72,7 @@ def backward(grad: Tensor, x: Tensor, y: Tensor, packed: Tensor, estimator: Esti
     """Gradients with respect to x and y, empty where not needed."""
     slopes, (grad_x, grad_y) = Slopes.unpacked(packed), (x.new_empty(x.shape if need else 0) for need in needs)
     scale = grad.double().unsqueeze(1) * (4 * estimator.rate / x.shape[1])
-    centers = estimator.positions(scale)
+    centers = Grid.of(estimator, x.device).centers
     for piece in _pieces(x, estimator):
         (to_x, to_y), (of_x, of_y) = _kernels(x[piece], y[piece], centers, estimator)
         here, factor = Slopes(*(part[piece[0]] for part in slopes)), scale[piece[0]]

@@ -217,9 +217,9 @@ def test_an_unsolvable_system_is_nan_not_garbage():
 
     ones = torch.ones(2, 3, dtype=torch.float64)
     joint = torch.stack([ones.new_ones(3, 3), ones.new_full((3, 3), -9.0)])
-    value, slopes = solve(Moments(joint, ones, ones, ones[:, :2], ones[:, :2]), Estimator(2))
+    value, packed = solve(Moments(joint, ones, ones, ones[:, :2], ones[:, :2]), Estimator(2))
     assert value[0].isfinite() and value[1].isnan()
-    assert slopes.packed()[0].isfinite().all() and slopes.packed()[1].isnan().all()
+    assert packed[0].isfinite().all() and packed[1].isnan().all()
 
 
 def test_systems_are_solved_in_pieces(monkeypatch):

@@ -16,7 +16,9 @@ import triton.language as tl
 
 from ..bins import Bins
 from ..windows import WINDOWS, Window, is_separable
+from .constants import Constants
 from .numbers import as_given, number, packed
+from .sizes import cdiv
 from .special import scaled_erfc
 
 TILE = 16
@@ -52,9 +54,8 @@ class Numbers(NamedTuple):
     SLOPE: Any
 
 
-class Axis(NamedTuple):
-    """One histogram axis: compile-time constants of the kernels, of which a number of bins, a window and a boundary have few sets,
-    and numbers."""
+class _Fields(NamedTuple):
+    """See Axis."""
 
     K: int
     TILE: int
@@ -90,6 +91,11 @@ class Axis(NamedTuple):
     #: None in a kernel, which has them as an argument of its own
     NUMBERS: Numbers | None
 
+
+class Axis(Constants, _Fields):
+    """One histogram axis: compile-time constants of the kernels, of which a number of bins, a window and a boundary have few sets,
+    and numbers."""
+
     @property
     def cache_key(self) -> str:
         """What Triton tells compiled kernels apart by: with the window's source, which its name does not tell."""
@@ -107,7 +113,7 @@ def _compiled(function: Callable[..., Any]) -> Any:
 
 def reach(bins: Bins, dtype: torch.dtype) -> int:
     """Bins in reach of a tile's samples, a multiple of SPAN."""
-    return triton.cdiv(TILE + 2 * bins.radius(dtype), SPAN) * SPAN
+    return cdiv(TILE + 2 * bins.radius(dtype), SPAN) * SPAN
 
 
 def is_tiled(bins: Bins, dtype: torch.dtype) -> bool:
@@ -125,7 +131,7 @@ def _is_tiled(bins: Bins, window: Window, dtype: torch.dtype) -> bool:
 def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
     """The axis of these bins for samples of float32 or float64."""
     window, width = WINDOWS[bins.window], bins.effective_bandwidth
-    tiled, tiles = is_tiled(bins, dtype), triton.cdiv(bins.count, TILE)
+    tiled, tiles = is_tiled(bins, dtype), cdiv(bins.count, TILE)
     wide = reach(bins, dtype) if tiled else SPAN
     radius = _radius(bins, dtype, (wide - TILE) // 2 if tiled else None)
     # in responses.py: a sample farthest from the centre of its tile, and the farthest bin
@@ -172,7 +178,7 @@ def _of_bandwidth(bins: Bins, dtype: torch.dtype, separable: bool) -> dict[str, 
 def _radius(bins: Bins, dtype: torch.dtype, margin: int | None) -> int:
     """Bins beyond which nothing responds: the margin of a tile, where there are tiles, or whole laps of the bins."""
     if margin is None:
-        return triton.cdiv(bins.radius(dtype), bins.count) * bins.count if bins.boundary == "circular" else bins.count
+        return cdiv(bins.radius(dtype), bins.count) * bins.count if bins.boundary == "circular" else bins.count
     return min(margin, TILE) if bins.boundary == "reflect" else margin  # beyond, the two more tiles do not reach
 
 

@@ -16,6 +16,7 @@ import triton.language as tl
 
 from .axis import Axis, coordinate
 from .numbers import number
+from .sizes import cdiv
 
 
 def folded_bins(axis: Axis) -> int:
@@ -25,7 +26,7 @@ def folded_bins(axis: Axis) -> int:
 
 def images(axis: Axis) -> int:
     """Images of a sample at the boundary that respond, the sample itself among them."""
-    laps = triton.cdiv(axis.RADIUS, axis.K)
+    laps = cdiv(axis.RADIUS, axis.K)
     return {"open": 1, "reflect": 3, "circular": 2 * laps + 1}[axis.BOUNDARY]
 
 

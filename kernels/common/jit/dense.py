@@ -12,6 +12,7 @@ from ..bins import Bins
 from .axis import Axis, make_axis
 from .boundaries import images, within_reach
 from .responses import image_responses
+from .sizes import cdiv
 
 BN = 32
 #: programs wanted in all, some waves of them on the largest GPUs
@@ -42,9 +43,9 @@ def too_wide(bins: Bins, dtype: torch.dtype) -> str | None:
 
 def spans(axis: Axis) -> int:
     """Spans of all bins."""
-    return triton.cdiv(axis.K, axis.SPAN)
+    return cdiv(axis.K, axis.SPAN)
 
 
 def parts(x: Tensor, programs: int) -> int:
     """How many programs share an image and a span of its bins."""
-    return min(triton.cdiv(x.shape[1], 4 * BN), triton.cdiv(PROGRAMS, len(x) * programs))
+    return min(cdiv(x.shape[1], 4 * BN), cdiv(PROGRAMS, len(x) * programs))

@@ -6,10 +6,8 @@ then be on torch's `meta` device, which has shapes and no values.
 """
 
 import contextlib
-import functools
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..operator import Operator
+from .constants import Constants
 
 
 class Work(NamedTuple):
@@ -29,8 +28,7 @@ class Work(NamedTuple):
     total: int
 
 
-@dataclass(frozen=True)
-class Launch:
+class Launch(NamedTuple):
     """One launch of a kernel on a grid of one axis, as the others allow only 65,535 programs."""
 
     kernel: Any
@@ -47,7 +45,7 @@ class Launch:
     @property
     def frozen(self) -> dict[str, Any]:
         """The constants as Triton's compiler wants them."""
-        return {name: _frozen(value) if isinstance(value, tuple) else value for name, value in self.constants.items()}
+        return {name: value.frozen if isinstance(value, Constants) else value for name, value in self.constants.items()}
 
     @property
     def keywords(self) -> dict[str, Any]:
@@ -99,26 +97,17 @@ def kernel(function: Callable[..., None]) -> Any:
 def launch(kernel: Any, programs: int, *arguments: Any, work: Work, warps: int = 4, **constants: Any) -> None:
     """Run a kernel, or within `recorded` take it down. Of a constant with a field NUMBERS, such as an axis, these become
     an argument of their own."""
-    numbers = {_NUMBERS[name]: value.NUMBERS for name, value in constants.items() if name in _NUMBERS}
-    constants = {name: _without_numbers(value) if name in _NUMBERS else value for name, value in constants.items()}
-    numbers = {name: value for name, value in numbers.items() if name in kernel.arg_names}
+    numbers = {}
+    for name, given in _NUMBERS.items():
+        if name in constants:
+            if given in kernel.arg_names:
+                numbers[given] = constants[name].NUMBERS
+            constants[name] = constants[name].without_numbers
     this = Launch(kernel, programs, arguments, numbers, constants, warps, work)
     if _recording is None:
         this.run()
     else:
         _recording.launches.append(this)
-
-
-@functools.lru_cache(maxsize=1024)
-def _without_numbers(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What of an axis is known at compile time."""
-    return value._replace(NUMBERS=None)
-
-
-@functools.cache
-def _frozen(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A named tuple with every field a compile-time constant, which the compiler needs for shapes; its interpreter, none."""
-    return value if triton.knobs.runtime.interpret else type(value)(*map(tl.constexpr, value))
 
 
 def accumulator(dtype: torch.dtype) -> tl.dtype:
@@ -132,7 +121,11 @@ def precision(x: Tensor) -> str:
     return "tf32x3" if nvidia and x.dtype == torch.float32 else "ieee"
 
 
+def on_amd() -> bool:
+    """Whether kernels are launched on AMD's GPUs."""
+    return torch.version.hip is not None if _recording is None else not _recording.nvidia
+
+
 def warps_of(threads: int) -> int:
     """Warps of so many threads; AMD's are twice as wide."""
-    amd = torch.version.hip is not None if _recording is None else not _recording.nvidia
-    return threads // (64 if amd else 32)
+    return threads // (64 if on_amd() else 32)
