@@ -138,10 +138,10 @@ class Grid:
 
 @functools.lru_cache(maxsize=1024)
 def _tables(
-    window: Window, bandwidth: float, radius: int, dtype: torch.dtype, exponent: int, chebyshev: bool, most: int
+    window: Window, bandwidth: float, radius: int, dtype: torch.dtype, cell: float, chebyshev: bool, most: int
 ) -> tuple[Table, Table] | None:
-    """The window and its derivative on cells of 2^exponent bins; None where they are no short polynomials there."""
-    cut = Cut.of(exponent, radius)
+    """The window and its derivative on cells of so many bins; None where they are no short polynomials there."""
+    cut = Cut.of(cell, radius)
     if cut.reach > FARTHEST or not cut.fits(window.knots, bandwidth):
         return None
     tables = [
@@ -162,22 +162,22 @@ def _grid(bins: Bins, window: Window, dtype: torch.dtype, bits: int, inside: boo
     """The grid on which rows of 2^bits samples are done soonest."""
     samples, best, least = 1 << bits, None, math.inf
     for exponent in range(NARROWEST, WIDEST + 1):
-        grid = grid_of(bins, window, dtype, exponent, inside)
+        grid = grid_of(bins, window, dtype, 2.0**exponent, inside)
         if grid is not None and (cost := _cost(grid, samples)) < least:
             best, least = grid, cost
     return best
 
 
 def grid_of(
-    bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool, chebyshev: bool = False, most: int = MOST_TERMS
+    bins: Bins, window: Window, dtype: torch.dtype, cell: float, inside: bool, chebyshev: bool = False, most: int = MOST_TERMS
 ) -> Grid | None:
-    """The grid of cells of 2^exponent bins, its polynomials of at most so many powers or Chebyshev's; None where there is none."""
+    """The grid of cells of so many bins, its polynomials of at most so many powers or Chebyshev's; None where there is none."""
     radius = bins.radius(dtype)
     # before anything of that size is made
-    if (2 * radius + 1) > FARTHEST or 2.0**exponent > 2 * radius + 1 or bins.count * 2.0**-exponent > MOST_CELLS:
+    if (2 * radius + 1) > FARTHEST or cell > 2 * radius + 1 or bins.count / cell > MOST_CELLS:
         return None
-    tables = _tables(window, bins.effective_bandwidth, radius, dtype, exponent, chebyshev, most)
-    cut = Cut.of(exponent, radius)
+    tables = _tables(window, bins.effective_bandwidth, radius, dtype, cell, chebyshev, most)
+    cut = Cut.of(cell, radius)
     if tables is None:
         return None
     boundary = BOUNDARIES[bins.boundary]

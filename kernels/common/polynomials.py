@@ -48,9 +48,10 @@ class Cut:
     margin: int
 
     @classmethod
-    def of(cls, exponent: int, radius: int) -> Cut:
-        """Cells of 2^exponent bins; windows reach `radius` bins beyond a sample's own."""
-        block, cells = 1 << max(exponent, 0), 1 << max(-exponent, 0)
+    def of(cls, cell: float, radius: int) -> Cut:
+        """Cells of so many bins, of which there are a whole number in one or the other; windows reach `radius` bins beyond a
+        sample's own."""
+        block, cells = max(int(cell), 1), max(int(1 / cell), 1)
         return cls(block, cells, -(-radius // block))
 
     @property

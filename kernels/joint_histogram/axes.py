@@ -194,16 +194,16 @@ def _all_bins(bins: Bins, dtype: torch.dtype, device: torch.device) -> BinsAxis:
 
 def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:
     """In cells of 2^exponent bins, for which there must be polynomials."""
-    return of_cells(bins, WINDOWS[bins.window], x.dtype, exponent, is_inside(bins, x))
+    return of_cells(bins, WINDOWS[bins.window], x.dtype, 2.0**exponent, is_inside(bins, x))
 
 
 @functools.lru_cache(maxsize=128)
 def of_cells(
-    bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool, most: int = MOST_TERMS, multiple: int = 1
+    bins: Bins, window: Window, dtype: torch.dtype, cell: float, inside: bool, most: int = MOST_TERMS, multiple: int = 1
 ) -> CellsAxis | None:
-    """With at most so many terms, padded to a power of two times `multiple` if that is not 1. None where there are no polynomials,
+    """In cells of so many bins, with at most so many terms, padded to a power of two times `multiple` if that is not 1. None where there are no polynomials,
     or where slopes jump at the ends of cells."""
-    grid = grid_of(bins, window, dtype, exponent, inside, True, most)
+    grid = grid_of(bins, window, dtype, cell, inside, True, most)
     if grid is None or grid.response.ends or grid.derivative.ends:
         return None
     terms = max(grid.response.terms, grid.derivative.terms)

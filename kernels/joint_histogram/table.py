@@ -52,7 +52,7 @@ def wide_axes(bins_x: Bins, bins_y: Bins, x: Tensor, tiled: tuple[Axis, Axis] | 
     if found is None:
         return None
     both = list(zip(found, (bins_x, bins_y)))
-    axes = tuple(make_cells_axis(bins, x.dtype, 1 << c.exponent, c.first, c.count, c.terms) for c, bins in both)
+    axes = tuple(make_cells_axis(bins, x.dtype, c.width, c.first, c.count, c.terms) for c, bins in both)
     return Wide(axes, tuple(c.axis(bins, x.dtype) for c, bins in both))
 
 

@@ -15,8 +15,8 @@ from ..common.polynomials import MOST_CHEBYSHEV, MOST_TERMS
 from ..common.windows import WINDOWS, Window
 from .axes import CellsAxis, of_cells
 
-#: widths of a cell that are tried, in bins, as powers of two
-WIDEST = 7
+#: widths of a cell that are tried, in bins, from the widest on
+WIDTHS = (*(eighths << exponent for exponent in range(4, -1, -1) for eighths in (7, 6, 5, 4)), 3, 2, 1)
 #: terms are padded to this, or twice as many, for matrix products
 TERMS = 16
 #: numbers of an image's extended histogram beyond which cells are not tried: 4 MB in float32
@@ -32,9 +32,9 @@ GAIN = 2.0
 
 
 class Cells(NamedTuple):
-    """The cells of an axis: 2^exponent bins each, `count` from the `first` on, and terms of their polynomials."""
+    """The cells of an axis: of `width` bins each, `count` from the `first` on, and terms of their polynomials."""
 
-    exponent: int
+    width: int
     first: int
     count: int
     terms: int
@@ -45,14 +45,14 @@ class Cells(NamedTuple):
 
     def axis(self, bins: Bins, dtype: torch.dtype) -> CellsAxis:
         """What the torch backend has of it."""
-        axis = _axis(bins, WINDOWS[bins.window], dtype, self.exponent)
+        axis = _axis(bins, WINDOWS[bins.window], dtype, self.width)
         assert axis is not None
         return axis
 
 
-def _axis(bins: Bins, window: Window, dtype: torch.dtype, exponent: int) -> CellsAxis | None:
+def _axis(bins: Bins, window: Window, dtype: torch.dtype, width: int) -> CellsAxis | None:
     most = MOST_CHEBYSHEV if dtype == torch.float64 else MOST_TERMS
-    return of_cells(bins, window, dtype, exponent, False, most, TERMS)
+    return of_cells(bins, window, dtype, width, False, most, TERMS)
 
 
 @functools.lru_cache(maxsize=512)
@@ -61,10 +61,10 @@ def _widest(bins: Bins, window: Window, dtype: torch.dtype) -> Cells | None:
     if window.knots:  # slopes jump there, or cells would be narrow
         return None
     with _disable_current_modes():  # tables are made of tensors, also where fake ones are looked at
-        for exponent in range(WIDEST, -1, -1):
-            axis = _axis(bins, window, dtype, exponent)
+        for width in WIDTHS:
+            axis = _axis(bins, window, dtype, width)
             if axis is not None:
-                return Cells(exponent, axis.first, axis.count, axis.size)
+                return Cells(width, axis.first, axis.count, axis.size)
     return None
 
 

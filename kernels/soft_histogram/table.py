@@ -145,7 +145,7 @@ def _padded(terms: int) -> int:
 def _grid(bins: Bins, window: Window, dtype: torch.dtype) -> tuple[Grid | None, int]:
     """The cells, and how many numbers an image's larger table has."""
     for exponent in range(WIDEST, NARROWEST - 1, -1):
-        grid = grid_of(bins, window, dtype, exponent, False)
+        grid = grid_of(bins, window, dtype, 2.0**exponent, False)
         if grid is not None and max(grid.response.terms, grid.derivative.terms) <= MOST_TERMS[dtype]:
             return grid, max(grid.slots(table) * _padded(table.terms) for table in (grid.response, grid.derivative))
     return None, 0

@@ -9,7 +9,7 @@ from .axis import coordinate
 
 @triton.jit
 def nearest_cell(t, LOW, HIGH, A: tl.constexpr, PER_BIN: tl.constexpr):
-    """The cell, of LOW to HIGH, of samples at coordinates t, and the laps of a circle before it, in bins; PER_BIN is a power of two.
+    """The cell, of LOW to HIGH, of samples at coordinates t, and the laps of a circle before it, in bins.
     That of NaN is the one at coordinate 0."""
     t = tl.where(t == t, t, 0.0)
     lap = tl.zeros_like(t)
@@ -38,16 +38,22 @@ def place_in(x, tile, a, A: tl.constexpr):
 
 
 @triton.jit
+def _joined(values, HALF: tl.constexpr):
+    """Of each of the first half of the values and its like in the second, one with a dimension more."""
+    joined = (tl.join(values[0], values[HALF]),)
+    for j in tl.static_range(1, HALF):
+        joined = joined + (tl.join(values[j], values[j + HALF]),)
+    return joined
+
+
+@triton.jit
 def chebyshev(z, TERMS: tl.constexpr):
     """T_0(z) and on of z [BN], [BN, TERMS], TERMS 16 or 32. A thread makes all of a sample's, one after the other; joining
     them moves nothing between threads."""
     values = (tl.full(z.shape, 1.0, z.dtype), z)
     for j in tl.static_range(2, TERMS):
         values = values + (2 * z * values[j - 1] - values[j - 2],)
-    for level in tl.static_range(5 if TERMS == 32 else 4):
-        half = TERMS >> (level + 1)
-        joined = (tl.join(values[0], values[half]),)
-        for j in tl.static_range(1, half):
-            joined = joined + (tl.join(values[j], values[j + half]),)
-        values = joined
+    if TERMS == 32:
+        values = _joined(values, 16)
+    values = _joined(_joined(_joined(_joined(values, 8), 4), 2), 1)
     return tl.reshape(values[0], [z.shape[0], TERMS])

@@ -58,7 +58,7 @@ def test_terms_fall_as_the_logistics_pole_says(bandwidth, cell):
 def test_polynomials_are_as_near_as_promised(name, bandwidth, dtype):
     window, checked = WINDOWS[name], 0
     for exponent in range(-5, 3):
-        cut = Cut.of(exponent, Bins(window=name, bandwidth=bandwidth).radius(dtype))
+        cut = Cut.of(2.0**exponent, Bins(window=name, bandwidth=bandwidth).radius(dtype))
         if not cut.fits(window.knots, bandwidth):
             continue
         v = torch.linspace(-0.499, 0.499, 101, dtype=torch.float64)
