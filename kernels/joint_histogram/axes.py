@@ -201,8 +201,8 @@ def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:
 def of_cells(
     bins: Bins, window: Window, dtype: torch.dtype, cell: float, inside: bool, most: int = MOST_TERMS, multiple: int = 1
 ) -> CellsAxis | None:
-    """In cells of so many bins, with at most so many terms, padded to a power of two times `multiple` if that is not 1. None where there are no polynomials,
-    or where slopes jump at the ends of cells."""
+    """In cells of so many bins, with at most so many terms, padded to a power of two times `multiple` if that is not 1. None where
+    there are no polynomials, or where slopes jump at the ends of cells."""
     grid = grid_of(bins, window, dtype, cell, inside, True, most)
     if grid is None or grid.response.ends or grid.derivative.ends:
         return None

@@ -1,7 +1,8 @@
 """Joint histogram of wide windows in Triton: moments of samples on pairs of cells, in whose order they are (order.py).
 
-Forward, a pair's moments are sums of products of Chebyshev polynomials of its samples' places; the histogram is two products of them
-with the windows' coefficients. Backward, the upstream gradient becomes a polynomial on every pair of cells, which samples evaluate.
+Forward, a pair's moments are sums of products of Chebyshev polynomials of its samples' places; the histogram is two products of
+them with the windows' coefficients. Backward, the upstream gradient becomes a polynomial on every pair of cells, which samples
+evaluate.
 Derivation: README.md beside this file. Which windows: wide.py.
 """
 
@@ -14,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..common.bins import Bins
-from ..common.jit.axis import Axis, make_axis, make_cells_axis
+from ..common.jit.axis import Axis, make_cells_axis
 from ..common.jit.boundaries import within_reach
 from ..common.jit.cells import chebyshev, place_in
 from ..common.jit.launch import Work, accumulator, kernel, launch, precision
@@ -33,8 +34,8 @@ from .order import (
 from .wide import cells_for
 
 #: samples at a time
-FORWARD_BN, BACKWARD_BN = 64, 64
-#: rows, columns and depth of a block of a product
+BN = 32
+#: rows, columns and depth of a block of a product, in float32; in float64 half as deep, to fit into shared memory
 BM, BC, BD = 64, 64, 32
 
 
@@ -122,14 +123,14 @@ def _pairs_kernel(
         share = tl.load(shares_ptr + i_b * N)
         bad = bad | (share != share)
     o_x, o_y = tl.arange(0, X.TERMS), tl.arange(0, Y.TERMS)
-    total = tl.zeros([X.TERMS, Y.TERMS], tl.float64) + tl.where(bad, float("nan"), 0.0)
+    total = tl.zeros([X.TERMS, Y.TERMS], ACC) + tl.where(bad, float("nan"), 0.0).to(ACC)
     first, last = tl.load(row_ptr + pairs + 1 + pair), tl.load(row_ptr + pairs + 2 + pair)
     for i_s in range(first, last):
         at = ((i_b * NS + i_s) * X.TERMS + o_x)[:, None] * Y.TERMS + o_y[None, :]
-        total += tl.load(parts_ptr + at)
+        total += tl.load(parts_ptr + at).to(ACC)
     row = (i_b * X.SLOTS + pair // Y.SLOTS) * X.TERMS + o_x
     column = pair % Y.SLOTS * Y.TERMS + o_y
-    tl.store(moments_ptr + row[:, None] * (Y.SLOTS * Y.TERMS) + column[None, :], total.to(ACC))
+    tl.store(moments_ptr + row[:, None] * (Y.SLOTS * Y.TERMS) + column[None, :], total.to(moments_ptr.dtype.element_ty))
 
 
 @kernel
@@ -206,12 +207,13 @@ def _product_kernel(
 def _product(left: Tensor, right: Tensor, batch: int) -> Tensor:
     """(B or 1, M, D) times (B or 1, D, C): (B, M, C)."""
     (rows, depth), columns = left.shape[1:], right.shape[2]
-    product = left.new_empty(batch, rows, columns)
+    product, deep = left.new_empty(batch, rows, columns), BD // 2 if left.dtype == torch.float64 else BD
     blocks_m, blocks_c = triton.cdiv(rows, BM), triton.cdiv(columns, BC)
     launch(
         _product_kernel, batch * blocks_m * blocks_c, left, right, product, rows, columns, depth, blocks_m, blocks_c,
-        left.stride(0) if len(left) > 1 else 0, right.stride(0) if len(right) > 1 else 0, BM=BM, BC=BC, BD=BD,
-        ACC=accumulator(left.dtype), PRECISION=precision(left), work=Work("multiply-add", BM * BC * BD, product.numel() * depth),
+        left.stride(0) if len(left) > 1 else 0, right.stride(0) if len(right) > 1 else 0, BM=BM, BC=BC, BD=deep,
+        ACC=accumulator(left.dtype), PRECISION=precision(left),
+        work=Work("multiply-add", BM * BC * deep, product.numel() * depth),
     )  # fmt: skip
     return product
 
@@ -223,12 +225,12 @@ def _matrix(axis: CellsAxis, slopes: bool, turned: bool, dtype: torch.dtype, dev
     return (matrix.T if turned else matrix).contiguous().unsqueeze(0)
 
 
-def _constants(x: Tensor, shares: Tensor | None, wide: Wide, block: int) -> dict[str, object]:
+def _constants(x: Tensor, shares: Tensor | None, wide: Wide) -> dict[str, object]:
     """What both walks over segments have in common."""
     ax, ay = wide.axes
     return {
-        "X": ax, "Y": ay, "PADDED": triton.next_power_of_2(ax.SLOTS * ay.SLOTS), "BN": block, "WEIGHTED": shares is not None,
-        "ACC": accumulator(x.dtype), "PRECISION": precision(x), "work": Work("sample", block, x.numel()),
+        "X": ax, "Y": ay, "PADDED": triton.next_power_of_2(ax.SLOTS * ay.SLOTS), "BN": BN, "WEIGHTED": shares is not None,
+        "ACC": accumulator(x.dtype), "PRECISION": precision(x), "work": Work("sample", BN, x.numel()), "warps": 1,
     }  # fmt: skip
 
 
@@ -247,12 +249,12 @@ def _moments(x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, wide: W
     parts = x.new_empty(batch, segments, ax.TERMS, ay.TERMS)
     launch(
         _moments_kernel, batch * segments, x, y, shares, order, parts, samples, order.shape[1], segments, segment_length(x),
-        **_constants(x, shares, wide, FORWARD_BN), warps=1,
+        **_constants(x, shares, wide),
     )  # fmt: skip
     moments = x.new_empty(batch, ax.SLOTS * ax.TERMS, ay.SLOTS * ay.TERMS)
     launch(
         _pairs_kernel, batch * ax.SLOTS * ay.SLOTS, parts, order, shares, moments, samples, order.shape[1], segments, X=ax, Y=ay,
-        WEIGHTED=shares is not None, ACC=accumulator(x.dtype), warps=1, work=Work("moment", ax.TERMS * ay.TERMS, moments.numel()),
+        WEIGHTED=shares is not None, ACC=tl.float64, warps=1, work=Work("moment", ax.TERMS * ay.TERMS, moments.numel()),
     )  # fmt: skip
     return moments
 
@@ -265,8 +267,8 @@ def backward(
     grads = [x.new_empty(x.shape if need else 0) for need in needs]
     launch(
         _gradients_kernel, batch * segments, *_polynomials(grad, wide, needs), x, y, shares, order, *grads, samples,
-        order.shape[1], segments, segment_length(x), **_constants(x, shares, wide, BACKWARD_BN), NEEDS_X=needs[0],
-        NEEDS_Y=needs[1], NEEDS_SHARES=needs[2], warps=1,
+        order.shape[1], segments, segment_length(x), **_constants(x, shares, wide), NEEDS_X=needs[0],
+        NEEDS_Y=needs[1], NEEDS_SHARES=needs[2],
     )  # fmt: skip
     return tuple(grads)
 

@@ -1,5 +1,5 @@
-"""Which cells, if any, the Triton kernels cut wide windows' axes into: an estimate from shapes alone, as what is kept for the backward
-pass must have a shape that is known before. The torch backend's is ways.py."""
+"""Which cells, if any, the Triton kernels cut wide windows' axes into: an estimate from shapes alone, as what is kept for the
+backward pass must have a shape that is known before. The torch backend's is ways.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TERMS = 16
 MOST_NUMBERS = 1 << 20
 #: instructions that a sample takes in both passes, of compiled kernels (`python -m bench compile`), rounded: putting it in order;
 #: 16 x 16 moments; a square of 32 x 32 bins in tiles, by factors or bin by bin, and in no order
-ORDER, MOMENTS, SEPARATED, UNSEPARATED, UNORDERED = 18.0, 22.0, 85.0, 350.0, 300.0
+ORDER, MOMENTS, SEPARATED, UNSEPARATED, UNORDERED = 18.0, 30.0, 110.0, 350.0, 300.0
 #: those of a pair of cells: looking up a segment's, in both passes, blocks that are not full, and adding it up; and of a pair and
 #: a sample, when pairs are counted; of a multiply-add of the folding products
 PAIR, COUNTED, MULTIPLY_ADD = 1000.0, 0.003, 0.02

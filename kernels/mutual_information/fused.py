@@ -192,5 +192,7 @@ def backward(
     """Gradients with respect to x, y and shares, empty where not needed."""
     axes = tiles_for(bins_x, bins_y, x)
     if axes is None:
-        return portable.backward(grad, x, y, shares, joint, sums, last, bins_x, bins_y, marginals, needs, _histograms(x, bins_x, bins_y))
+        return portable.backward(
+            grad, x, y, shares, joint, sums, last, bins_x, bins_y, marginals, needs, _histograms(x, bins_x, bins_y)
+        )
     return backward_ordered(grad, x, y, shares, last, axes, needs, (joint, sums), edges=marginals == "histogram")

@@ -1,5 +1,5 @@
-"""Cells of an axis inside kernels, the counterpart of ../cells.py: which cell a sample is in, where in it, and Chebyshev polynomials
-of that."""
+"""Cells of an axis inside kernels, the counterpart of ../cells.py: which cell a sample is in, where in it, and the Chebyshev
+polynomials of that."""
 
 import triton
 import triton.language as tl
@@ -21,8 +21,8 @@ def nearest_cell(t, LOW, HIGH, A: tl.constexpr, PER_BIN: tl.constexpr):
 
 @triton.jit
 def kept_near(place):
-    """Places in cells, of [0, 1], as polynomials take them: t was rounded, and a sample may lie a little beyond its cell; far beyond
-    all, it is brought to where nothing responds. NaN stays."""
+    """Places in cells, of [0, 1], as polynomials take them: coordinates were rounded, and a sample may lie a little beyond its cell;
+    far beyond all, it is brought to where nothing responds. NaN stays."""
     return tl.where(place < -0.0625, -0.0625, tl.where(place > 1.0625, 1.0625, place))
 
 
@@ -42,7 +42,7 @@ def _joined(values, HALF: tl.constexpr):
     """Of each of the first half of the values and its like in the second, one with a dimension more."""
     joined = (tl.join(values[0], values[HALF]),)
     for j in tl.static_range(1, HALF):
-        joined = joined + (tl.join(values[j], values[j + HALF]),)
+        joined += (tl.join(values[j], values[j + HALF]),)
     return joined
 
 
@@ -52,8 +52,10 @@ def chebyshev(z, TERMS: tl.constexpr):
     them moves nothing between threads."""
     values = (tl.full(z.shape, 1.0, z.dtype), z)
     for j in tl.static_range(2, TERMS):
-        values = values + (2 * z * values[j - 1] - values[j - 2],)
+        values += (2 * z * values[j - 1] - values[j - 2],)
     if TERMS == 32:
         values = _joined(values, 16)
     values = _joined(_joined(_joined(_joined(values, 8), 4), 2), 1)
-    return tl.reshape(values[0], [z.shape[0], TERMS])
+    # a sum of one number each: of operands that are joined Triton's compiler thinks that they were packed numbers of half the size,
+    # and lays them out so, which it has no float64 products for
+    return tl.sum(tl.reshape(values[0], [z.shape[0], TERMS, 1]), 2)
