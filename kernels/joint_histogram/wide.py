@@ -19,8 +19,8 @@ from .axes import CellsAxis, of_cells
 WIDTHS = (*(eighths << exponent for exponent in range(4, -1, -1) for eighths in (7, 6, 5, 4)), 3, 2, 1)
 #: terms are padded to this, or twice as many, for matrix products
 TERMS = 16
-#: numbers of an image's extended histogram beyond which cells are not tried: 4 MB in float32
-MOST_NUMBERS = 1 << 20
+#: numbers of an image's extended histogram beyond which cells are not tried: 8 MB in float32
+MOST_NUMBERS = 1 << 21
 #: instructions that a sample takes in both passes, of compiled kernels (`python -m bench compile`), rounded: putting it in order;
 #: 16 x 16 moments; a square of 32 x 32 bins in tiles, by factors or bin by bin, and in no order
 ORDER, MOMENTS, SEPARATED, UNSEPARATED, UNORDERED = 18.0, 30.0, 110.0, 350.0, 300.0

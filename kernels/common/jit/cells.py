@@ -21,7 +21,7 @@ def nearest_cell(t, LOW, HIGH, A: tl.constexpr, PER_BIN: tl.constexpr):
 
 @triton.jit
 def kept_near(place):
-    """Places in cells, of [0, 1], as polynomials take them: coordinates were rounded, and a sample may lie a little beyond its cell;
+    """Places in cells, [0, 1], as polynomials take them: coordinates are rounded, and a sample may lie a little beyond its cell;
     far beyond all, it is brought to where nothing responds. NaN stays."""
     return tl.where(place < -0.0625, -0.0625, tl.where(place > 1.0625, 1.0625, place))
 
