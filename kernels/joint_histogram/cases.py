@@ -5,11 +5,18 @@ from ..common.cases import Cases, Input, Timing, weights_of
 from ..soft_histogram.cases import BINS, COMPILED_BINS, DENSE_BINS, WEIGHTS, X, without_boundary
 from . import OPERATOR, joint_histogram
 
-#: wide windows, of which samples are ordered by cells; one axis alone, or both
+#: wide windows, of which samples are ordered by pairs of cells
 WIDE = {
-    "cells": {"bins": Bins(256, bandwidth=4.0)},
-    "cells, gaussian": {"bins": Bins(64, bandwidth=2.0, boundary="circular", window="gaussian")},
-    "cells, two kinds": {"bins": Bins(100, bandwidth=4.0, boundary="reflect"), "bins_y": Bins(40, boundary="circular")},
+    "cells": {"bins": Bins(256, boundary="circular", bandwidth=4.0)},
+    "cells, gaussian": {"bins": Bins(64, boundary="circular", bandwidth=2.0, window="gaussian")},
+    "cells, reflect": {
+        "bins": Bins(100, boundary="reflect", bandwidth=4.0),
+        "bins_y": Bins(256, boundary="circular", bandwidth=4.0),
+    },
+    "cells, one narrow": {
+        "bins": Bins(256, bandwidth=8.0, window="gaussian"),
+        "bins_y": Bins(40, boundary="circular", bandwidth=0.6),
+    },
 }
 Y = Input("y", X.shape, X.draw)
 

@@ -218,7 +218,7 @@ def _product(left: Tensor, right: Tensor, batch: int) -> Tensor:
     return product
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def _matrix(axis: CellsAxis, slopes: bool, turned: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """What the numbers of all cells are of a gradient, (1, K, extent), or turned round."""
     matrix = axis.matrix(slopes, device).to(dtype)

@@ -17,10 +17,12 @@ from .axes import CellsAxis, of_cells
 
 #: widths of a cell that are tried, in bins, from the widest on
 WIDTHS = (*(eighths << exponent for exponent in range(4, -1, -1) for eighths in (7, 6, 5, 4)), 3, 2, 1)
+#: bins on either side of a sample's own that windows reach which are not wide: a tile's samples reach no more than a span
+NARROW = 8
 #: terms are padded to this, or twice as many, for matrix products
 TERMS = 16
-#: numbers of an image's extended histogram beyond which cells are not tried: 8 MB in float32
-MOST_NUMBERS = 1 << 21
+#: numbers of an image's moments, and of an axis' matrix, beyond which cells are not tried: 8 MB and 16 MB in float32
+MOST_NUMBERS, MOST_MATRIX = 1 << 21, 1 << 22
 #: instructions that a sample takes in both passes, of compiled kernels (`python -m bench compile`), rounded: putting it in order;
 #: 16 x 16 moments; a square of 32 x 32 bins in tiles, by factors or bin by bin, and in no order
 ORDER, MOMENTS, SEPARATED, UNSEPARATED, UNORDERED = 18.0, 30.0, 110.0, 350.0, 300.0
@@ -71,10 +73,15 @@ def _widest(bins: Bins, window: Window, dtype: torch.dtype) -> Cells | None:
 def cells_for(
     bins_x: Bins, bins_y: Bins, dtype: torch.dtype, samples: int, tiled: tuple[int, bool] | None, most_pairs: int
 ) -> tuple[Cells, Cells] | None:
-    """The cells of both axes for images of so many samples; None where they are no gain over `tiled`, the squares of 32 x 32 bins
-    that a sample reaches and whether responses separate, or without it over all bins; or for more than `most_pairs`."""
+    """The cells of both axes for images of so many samples; None where neither window is wide, for more than `most_pairs`, or where
+    they are no gain over `tiled`, the squares of 32 x 32 bins that a sample reaches and whether responses separate, or without it
+    over all bins."""
+    if max(bins.radius(dtype) for bins in (bins_x, bins_y)) <= NARROW:
+        return None
     x, y = (_widest(bins, WINDOWS[bins.window], dtype) for bins in (bins_x, bins_y))
     if x is None or y is None or x.count * y.count > most_pairs or x.extent * y.extent > MOST_NUMBERS:
+        return None
+    if max(x.extent * bins_x.count, y.extent * bins_y.count) > MOST_MATRIX:
         return None
     if tiled is None:
         today = UNORDERED * math.ceil(bins_x.count / 32) * math.ceil(bins_y.count / 32)

@@ -30,7 +30,7 @@ CASES = Cases(
             label: {"bins": bins, "marginals": "histogram" if label else "joint", "weighted": bool(label)}
             for label, bins in {**COMPILED_BINS, "Eq. 5": Bins(256, boundary="circular")}.items()
         },
-        "cells": {**WIDE["cells"], "marginals": "histogram"},
+        "two spans": {"bins": Bins(256, boundary="circular", bandwidth=1.0), "marginals": "histogram"},
         "64 x 20,000": {"bins": Bins(64), "bins_y": Bins(20_000), "weighted": False},
     },
     size=256 * 256,
