@@ -27,7 +27,7 @@ from .bins import Bins
 from .boundaries import BOUNDARIES, real_bins
 from .devices import budget
 from .nonfinite import placeless
-from .polynomials import Cut, Table, tabulate, tolerance
+from .polynomials import MOST_TERMS, Cut, Table, tabulate, tolerance
 from .windows import WINDOWS, Window
 
 #: widths of a cell that are tried, in bins, as powers of two
@@ -138,14 +138,14 @@ class Grid:
 
 @functools.lru_cache(maxsize=1024)
 def _tables(
-    window: Window, bandwidth: float, radius: int, dtype: torch.dtype, exponent: int, chebyshev: bool
+    window: Window, bandwidth: float, radius: int, dtype: torch.dtype, cell: float, chebyshev: bool, most: int
 ) -> tuple[Table, Table] | None:
-    """The window and its derivative on cells of 2^exponent bins; None where they are no short polynomials there."""
-    cut = Cut.of(exponent, radius)
+    """The window and its derivative on cells of so many bins; None where they are no short polynomials there."""
+    cut = Cut.of(cell, radius)
     if cut.reach > FARTHEST or not cut.fits(window.knots, bandwidth):
         return None
     tables = [
-        tabulate(lambda u, form=form: form(u, bandwidth), cut, tolerance(dtype), chebyshev)
+        tabulate(lambda u, form=form: form(u, bandwidth), cut, tolerance(dtype), chebyshev, most)
         for form in (window.response, window.derivative)
     ]
     return None if None in tables else tuple(tables)
@@ -162,19 +162,22 @@ def _grid(bins: Bins, window: Window, dtype: torch.dtype, bits: int, inside: boo
     """The grid on which rows of 2^bits samples are done soonest."""
     samples, best, least = 1 << bits, None, math.inf
     for exponent in range(NARROWEST, WIDEST + 1):
-        grid = grid_of(bins, window, dtype, exponent, inside)
+        grid = grid_of(bins, window, dtype, 2.0**exponent, inside)
         if grid is not None and (cost := _cost(grid, samples)) < least:
             best, least = grid, cost
     return best
 
 
-def grid_of(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool, chebyshev: bool = False) -> Grid | None:
-    """The grid of cells of 2^exponent bins, its polynomials in powers or Chebyshev's; None where there is none."""
+def grid_of(
+    bins: Bins, window: Window, dtype: torch.dtype, cell: float, inside: bool, chebyshev: bool = False, most: int = MOST_TERMS
+) -> Grid | None:
+    """The grid of cells of so many bins, its polynomials of at most so many powers or Chebyshev's; None where there is none."""
     radius = bins.radius(dtype)
     # before anything of that size is made
-    if (2 * radius + 1) > FARTHEST or 2.0**exponent > 2 * radius + 1 or bins.count * 2.0**-exponent > MOST_CELLS:
+    if (2 * radius + 1) > FARTHEST or cell > 2 * radius + 1 or bins.count / cell > MOST_CELLS:
         return None
-    tables, cut = _tables(window, bins.effective_bandwidth, radius, dtype, exponent, chebyshev), Cut.of(exponent, radius)
+    tables = _tables(window, bins.effective_bandwidth, radius, dtype, cell, chebyshev, most)
+    cut = Cut.of(cell, radius)
     if tables is None:
         return None
     boundary = BOUNDARIES[bins.boundary]

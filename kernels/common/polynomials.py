@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: terms of the series that are computed, and the most that are used: with more, coefficients of powers would lose digits
-SERIES, MOST_TERMS = 32, 16
+#: terms of the series that are computed, and the most that are used: with more, coefficients of powers would lose digits; those of
+#: Chebyshev polynomials would not, but some of the rest must be seen
+SERIES, MOST_TERMS, MOST_CHEBYSHEV = 32, 16, 28
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -47,9 +48,10 @@ class Cut:
     margin: int
 
     @classmethod
-    def of(cls, exponent: int, radius: int) -> Cut:
-        """Cells of 2^exponent bins; windows reach `radius` bins beyond a sample's own."""
-        block, cells = 1 << max(exponent, 0), 1 << max(-exponent, 0)
+    def of(cls, cell: float, radius: int) -> Cut:
+        """Cells of so many bins, of which there are a whole number in one or the other; windows reach `radius` bins beyond a
+        sample's own."""
+        block, cells = max(int(cell), 1), max(int(1 / cell), 1)
         return cls(block, cells, -(-radius // block))
 
     @property
@@ -89,19 +91,21 @@ def terms_needed(coefficients: Tensor, allowed: float, fewest: int = 2) -> int:
     return max(fewest, int((rest > allowed).sum()))
 
 
-def tabulate(function: Callable[[Tensor], Tensor], cut: Cut, allowed: float, chebyshev: bool = False) -> Table | None:
-    """The function on cells, off by at most `allowed` of its largest value; None where that takes too many terms. Coefficients of
-    powers are large and nearly cancel, and so want float64; those of Chebyshev polynomials serve in any dtype."""
+def tabulate(
+    function: Callable[[Tensor], Tensor], cut: Cut, allowed: float, chebyshev: bool = False, most: int = MOST_TERMS
+) -> Table | None:
+    """The function on cells, off by at most `allowed` of its largest value; None where that takes more than `most` terms.
+    Coefficients of powers are large and nearly cancel, and so want float64; those of Chebyshev polynomials serve in any dtype."""
     coefficients = series(function, cut)
     left = torch.arange(cut.cells, dtype=torch.float64, device="cpu") * (cut.block / cut.cells)
     ends = function(left.unsqueeze(1) - cut.centers())
     allowed *= max(ends.abs().max().item(), coefficients.abs().amax().item())
     terms = terms_needed(coefficients, allowed)
-    if terms > MOST_TERMS:
+    if terms > most:
         return None
     powers = chebyshev_powers(terms).T @ coefficients[:, :terms]  # (cells, terms, reach)
     slots = cut.cells
-    separate = _jumps(ends, powers, cut, 64 * allowed)
+    separate = _jumps(ends, coefficients[:, :terms], cut, 64 * allowed)
     if chebyshev:
         powers = coefficients[:, :terms]
     if separate:
@@ -121,10 +125,9 @@ def chebyshev_powers(terms: int) -> Tensor:
     return rows
 
 
-def _jumps(ends: Tensor, powers: Tensor, cut: Cut, allowed: float) -> bool:
+def _jumps(ends: Tensor, coefficients: Tensor, cut: Cut, allowed: float) -> bool:
     """Whether at the left end of some cell the function is not what the polynomials on either side tend to, but for `allowed`."""
-    half = 0.5 ** torch.arange(powers.shape[1], dtype=torch.float64, device="cpu")
-    right = (powers * (half * (-1) ** torch.arange(len(half), device="cpu")).unsqueeze(1)).sum(1)
-    left = (powers * half.unsqueeze(1)).sum(1)  # at the right ends, seen from the left
+    right = coefficients[:, ::2].sum(1) - coefficients[:, 1::2].sum(1)
+    left = coefficients.sum(1)  # at the right ends, seen from the left
     following = torch.cat([ends[1:], torch.nn.functional.pad(ends[:1], (cut.block, 0))[:, : cut.reach]])
     return bool(((right - ends).abs() > allowed).any() or ((left - following).abs() > allowed).any())

@@ -18,7 +18,7 @@ from torch.nn.functional import pad
 from ..common.bins import Bins
 from ..common.boundaries import BOUNDARIES
 from ..common.cells import Grid, grid_of, is_inside
-from ..common.polynomials import Table
+from ..common.polynomials import MOST_TERMS, Table
 from ..common.separated import Separated, separated, sum_last
 from ..common.tiles import Tiling, clamped_coordinate, offsets
 from ..common.windows import WINDOWS, Window
@@ -118,6 +118,8 @@ class CellsAxis:
 
     def __init__(self, grid: Grid, dtype: torch.dtype) -> None:
         self._grid, self._dtype = grid, dtype
+        #: the first block of bins that has a cell
+        self.first = grid.first
         self._matrices: dict[tuple[bool, torch.device], Tensor] = {}
         self.count, self.size = grid.slots(grid.response), grid.response.terms
         # bins that meet a number: where a band would be most of the matrix, the whole matrix is sooner done
@@ -151,12 +153,12 @@ class CellsAxis:
 
     def fold(self, extended: Tensor) -> Tensor:
         if self.dense:
-            return extended.double() @ self._matrix(False, extended.device).mT
+            return extended.double() @ self.matrix(False, extended.device).mT
         moments = extended.double().reshape(-1, self.count, self.size).permute(2, 0, 1)
         return self._grid.histogram(moments).view(*extended.shape[:-1], -1)
 
     def expand(self, grad: Tensor, slopes: bool) -> Tensor:
-        return grad.double() @ self._matrix(slopes, grad.device) if self.dense else self._expand(grad, slopes)
+        return grad.double() @ self.matrix(slopes, grad.device) if self.dense else self._expand(grad, slopes)
 
     def _expand(self, grad: Tensor, slopes: bool) -> Tensor:
         table = self._grid.derivative if slopes else self._grid.response
@@ -164,8 +166,8 @@ class CellsAxis:
         numbers = self._grid.polynomials(rows, table, 1.0, torch.float64)
         return numbers.view(self.size, len(rows), self.count).permute(1, 2, 0).reshape(*grad.shape[:-1], self.extent)
 
-    def _matrix(self, slopes: bool, device: torch.device) -> Tensor:
-        """The whole of `expand`, (K, extent)."""
+    def matrix(self, slopes: bool, device: torch.device) -> Tensor:
+        """The whole of `expand`, (K, extent), float64."""
         if (slopes, device) not in self._matrices:
             identity = torch.eye(self._grid.bins.count, dtype=torch.float64, device=device)
             self._matrices[slopes, device] = self._expand(identity, slopes)
@@ -192,16 +194,21 @@ def _all_bins(bins: Bins, dtype: torch.dtype, device: torch.device) -> BinsAxis:
 
 def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:
     """In cells of 2^exponent bins, for which there must be polynomials."""
-    return of_cells(bins, WINDOWS[bins.window], x.dtype, exponent, is_inside(bins, x))
+    return of_cells(bins, WINDOWS[bins.window], x.dtype, 2.0**exponent, is_inside(bins, x))
 
 
 @functools.lru_cache(maxsize=128)
-def of_cells(bins: Bins, window: Window, dtype: torch.dtype, exponent: int, inside: bool) -> CellsAxis | None:
-    """None where there are no polynomials, or where slopes jump at the ends of cells."""
-    grid = grid_of(bins, window, dtype, exponent, inside, chebyshev=True)
+def of_cells(
+    bins: Bins, window: Window, dtype: torch.dtype, cell: float, inside: bool, most: int = MOST_TERMS, multiple: int = 1
+) -> CellsAxis | None:
+    """In cells of so many bins, with at most so many terms, padded to a power of two times `multiple` if that is not 1. None where
+    there are no polynomials, or where slopes jump at the ends of cells."""
+    grid = grid_of(bins, window, dtype, cell, inside, True, most)
     if grid is None or grid.response.ends or grid.derivative.ends:
         return None
     terms = max(grid.response.terms, grid.derivative.terms)
+    if multiple > 1:
+        terms = multiple << (-(-terms // multiple) - 1).bit_length()
     response, derivative = (_with_terms(table, terms) for table in (grid.response, grid.derivative))
     return CellsAxis(Grid(bins, grid.cut, response, derivative, grid.first, grid.blocks, inside), dtype)
 

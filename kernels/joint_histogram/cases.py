@@ -5,6 +5,19 @@ from ..common.cases import Cases, Input, Timing, weights_of
 from ..soft_histogram.cases import BINS, COMPILED_BINS, DENSE_BINS, WEIGHTS, X, without_boundary
 from . import OPERATOR, joint_histogram
 
+#: wide windows, of which samples are ordered by pairs of cells
+WIDE = {
+    "cells": {"bins": Bins(256, boundary="circular", bandwidth=4.0)},
+    "cells, gaussian": {"bins": Bins(64, boundary="circular", bandwidth=2.0, window="gaussian")},
+    "cells, reflect": {
+        "bins": Bins(100, boundary="reflect", bandwidth=4.0),
+        "bins_y": Bins(256, boundary="circular", bandwidth=4.0),
+    },
+    "cells, one narrow": {
+        "bins": Bins(256, bandwidth=8.0, window="gaussian"),
+        "bins_y": Bins(40, boundary="circular", bandwidth=0.6),
+    },
+}
 Y = Input("y", X.shape, X.draw)
 
 CASES = Cases(
@@ -16,11 +29,13 @@ CASES = Cases(
     settings={
         **{label: {"bins": bins} for label, bins in BINS.items()},
         "two kinds": {"bins": Bins(100, boundary="circular"), "bins_y": Bins(257, -0.5, 1.5, 0.6, "reflect", "gaussian")},
+        **WIDE,
     },
     compiled={
         "": {"bins": COMPILED_BINS[""], "weighted": False},
         "W = 0.45": {"bins": Bins(256, boundary="circular", bandwidth=0.45)},
         **{label: {"bins": bins} for label, bins in DENSE_BINS.items()},
+        **WIDE,
     },
     size=256 * 256,
     rows=32,

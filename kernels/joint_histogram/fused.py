@@ -1,5 +1,5 @@
 """Joint soft histogram in Triton, block-sparse by pair of tiles, over samples put in the order of their pairs (order.py).
-Derivation: README.md beside this file. Few bins and wide windows: dense.py.
+Derivation: README.md beside this file. Wide windows: table.py; few bins: dense.py.
 
 Mutual information uses the same kernels: the fold then also gives the sums that information is made of, and the upstream gradient
 is computed where it is used.
@@ -20,7 +20,7 @@ from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, own_share, store_sum
 from ..common.jit.responses import reach_responses
 from ..common.jit.sizes import cdiv, next_power_of_2
-from . import dense
+from . import dense, table
 from .order import (
     has_placeless,
     most_segments,
@@ -31,6 +31,7 @@ from .order import (
     segments_of,
     too_many_pairs,
 )
+from .table import Wide, wide_axes
 
 FORWARD_BN, BACKWARD_BN, FOLD = 32, 64, 16
 #: the same backward where there are 4 of AMD's warps: larger blocks spill, and take up to half as many instructions again
@@ -267,25 +268,41 @@ def _backward_kernel(
 
 
 def axes_of(bins_x: Bins, bins_y: Bins, dtype: torch.dtype) -> tuple[Axis, Axis] | None:
-    """The axes by whose pairs of tiles samples are ordered; None where every sample meets every bin instead."""
+    """The axes by whose pairs of tiles samples are ordered; None where bins are not cut into tiles."""
     tiled = is_tiled(bins_x, dtype) and is_tiled(bins_y, dtype)
     return (make_axis(bins_x, dtype), make_axis(bins_y, dtype)) if tiled else None
 
 
+def wide_for(bins_x: Bins, bins_y: Bins, x: Tensor) -> Wide | None:
+    """The cells by whose pairs samples x (B, N) and others are ordered, instead of tiles or none; None where they are no gain."""
+    return wide_axes(bins_x, bins_y, x, axes_of(bins_x, bins_y, x.dtype))
+
+
+def tiles_for(bins_x: Bins, bins_y: Bins, x: Tensor) -> tuple[Axis, Axis] | None:
+    """The axes by whose pairs of tiles samples x (B, N) and others are ordered; None where they are by cells, or not."""
+    return axes_of(bins_x, bins_y, x.dtype) if wide_for(bins_x, bins_y, x) is None else None
+
+
 def unserved(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> str | None:
     """Why the kernels cannot serve these bins, None if they can."""
+    if wide_for(bins_x, bins_y, x) is not None:
+        return None
     axes = axes_of(bins_x, bins_y, x.dtype)
     return too_many_pairs(*axes) if axes else dense.too_wide(bins_x, x.dtype) or dense.too_wide(bins_y, x.dtype)
 
 
 def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> list[Tensor]:
     """The samples' order, where there is one."""
-    axes = axes_of(bins_x, bins_y, x.dtype)
+    wide = wide_for(bins_x, bins_y, x)
+    axes = wide.axes if wide else axes_of(bins_x, bins_y, x.dtype)
     return [new_order(x, axes)] if axes else []
 
 
 def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, ...]:
     """(B, N), (B, N) not empty -> (B, Kx, Ky) and what is kept."""
+    wide = wide_for(bins_x, bins_y, x)
+    if wide is not None:
+        return table.forward(x, y, shares, wide)
     axes = axes_of(bins_x, bins_y, x.dtype)
     if axes is None:
         return (dense.forward(x, y, shares, bins_x, bins_y),)
@@ -348,6 +365,9 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
     *order, bins_x, bins_y, needs = kept_and_settings
+    wide = wide_for(bins_x, bins_y, x)
+    if wide is not None:
+        return table.backward(grad, x, y, shares, *order, wide, needs)
     if not order:
         return dense.backward(grad, x, y, shares, bins_x, bins_y, needs)
     return backward_ordered(grad, x, y, shares, *order, axes_of(bins_x, bins_y, x.dtype), needs)

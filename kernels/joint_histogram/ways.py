@@ -94,7 +94,7 @@ def _candidates(bins: Bins, window: Window, dtype: torch.dtype) -> list[_Candida
     if tiling.margin:
         found.append(_Candidate(None, tiling.count, tiling.reach, tiling.tile, _number_cost(bins, tiling.reach, dtype), 1.0))
     for exponent in range(NARROWEST, WIDEST + 1):
-        axis = of_cells(bins, window, dtype, exponent, True)
+        axis = of_cells(bins, window, dtype, 2.0**exponent, True)
         if axis is not None:
             found.append(_Candidate(exponent, axis.count, axis.size, axis.size, POLYNOMIAL, axis.reach))
     return found

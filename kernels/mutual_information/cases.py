@@ -4,7 +4,7 @@ import torch
 
 from ..common.bins import Bins
 from ..common.cases import Cases, weights_of
-from ..joint_histogram.cases import Y
+from ..joint_histogram.cases import WIDE, Y
 from ..soft_histogram.cases import BINS, COMPILED_BINS, WEIGHTS, X, grown
 from . import OPERATOR, mutual_information
 
@@ -17,16 +17,20 @@ CASES = Cases(
         mutual_information(*inputs[:2], bins, bins_y, weights=weights_of(inputs, 2), marginals=marginals, backend=backend), -1
     ),
     settings={
-        f"{label}, {marginals}": {"bins": bins, "marginals": marginals}
-        for label, bins in BINS.items()
-        if label != "one"  # a single bin has no information
-        for marginals in MARGINALS
+        **{
+            f"{label}, {marginals}": {"bins": bins, "marginals": marginals}
+            for label, bins in BINS.items()
+            if label != "one"  # a single bin has no information
+            for marginals in MARGINALS
+        },
+        **{label: {**settings, "marginals": "histogram"} for label, settings in WIDE.items()},
     },
     compiled={
         **{
             label: {"bins": bins, "marginals": "histogram" if label else "joint", "weighted": bool(label)}
             for label, bins in {**COMPILED_BINS, "Eq. 5": Bins(256, boundary="circular")}.items()
         },
+        "two spans": {"bins": Bins(256, boundary="circular", bandwidth=1.0), "marginals": "histogram"},
         "64 x 20,000": {"bins": Bins(64), "bins_y": Bins(20_000), "weighted": False},
     },
     size=256 * 256,

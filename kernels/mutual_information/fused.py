@@ -2,7 +2,8 @@
 
 Forward: the joint histogram's kernels, whose fold also sums rows, columns and -J log J of its squares; a last kernel adds these and
 gives the four terms. Backward: the joint histogram's backward kernel computes the gradient with respect to J for the window it
-holds, from J and four vectors of K; it is never stored. Where bins are not cut into tiles, the terms are made of histograms.
+holds, from J and four vectors of K; it is never stored. Where bins are not cut into tiles, or into cells, the terms are made of
+histograms.
 """
 
 import triton
@@ -17,15 +18,18 @@ from ..common.jit.programs import image_and_part
 from ..common.jit.sizes import cdiv, next_power_of_2
 from ..joint_histogram import dense
 from ..joint_histogram import fused as joint_histogram
-from ..joint_histogram.fused import FOLD, axes_of, backward_ordered, fill_windows, fold_windows, log_or_zero
+from ..joint_histogram.fused import FOLD, backward_ordered, fill_windows, fold_windows, log_or_zero, tiles_for, wide_for
 from ..joint_histogram.order import new_order, order_samples
 from ..soft_histogram import fused as soft_histogram
 from . import portable
 
 #: partial sums that a program adds at a time, and bins of a marginal
 AT_ONCE, MARGINAL = 4, 256
-#: for bins that are not cut into tiles
+#: for bins that are not cut into tiles: without an order of samples, or by pairs of cells
 _DENSE = portable.Histograms(dense.forward, dense.backward, soft_histogram.forward, soft_histogram.backward)
+_WIDE = portable.Histograms(
+    joint_histogram.forward, joint_histogram.backward, soft_histogram.forward, soft_histogram.backward, joint_histogram.kept
+)
 
 
 @kernel
@@ -129,28 +133,33 @@ def _terms_kernel(
     tl.store(terms_ptr + 3, entropy_y)
 
 
+def _histograms(x: Tensor, bins_x: Bins, bins_y: Bins) -> portable.Histograms:
+    """Of which terms are made where bins are not cut into tiles."""
+    return _DENSE if wide_for(bins_x, bins_y, x) is None else _WIDE
+
+
 def unserved(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> str | None:
     """Why the kernels cannot serve these bins, None if they can."""
     reason = joint_histogram.unserved(x, y, shares, bins_x, bins_y)
-    if marginals == "histogram" and axes_of(bins_x, bins_y, x.dtype) is None:
+    if marginals == "histogram" and tiles_for(bins_x, bins_y, x) is None:
         reason = reason or soft_histogram.unserved(x, shares, bins_x) or soft_histogram.unserved(y, shares, bins_y)
     return reason
 
 
 def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> list[Tensor]:
     """The joint histogram, its sums (B, 2 (Kx + Ky)) and the samples' order; without an order, as `portable`."""
-    axes = axes_of(bins_x, bins_y, x.dtype)
+    axes = tiles_for(bins_x, bins_y, x)
     if axes is None:
-        return portable.kept(x, y, shares, bins_x, bins_y, marginals, _DENSE)
+        return portable.kept(x, y, shares, bins_x, bins_y, marginals, _histograms(x, bins_x, bins_y))
     sums = x.new_empty(len(x), 2 * (bins_x.count + bins_y.count))
     return [x.new_empty(len(x), bins_x.count, bins_y.count), sums, new_order(x, axes)]
 
 
 def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str) -> tuple[Tensor, ...]:
     """(B, N), (B, N) not empty -> (B, 4) and what is kept."""
-    axes = axes_of(bins_x, bins_y, x.dtype)
+    axes = tiles_for(bins_x, bins_y, x)
     if axes is None:
-        return portable.forward(x, y, shares, bins_x, bins_y, marginals, _DENSE)
+        return portable.forward(x, y, shares, bins_x, bins_y, marginals, _histograms(x, bins_x, bins_y))
     edges = marginals == "histogram"  # Eq. 5's histograms, summed in the same pass, instead of the joint histogram's own
     order = order_samples(x, y, axes)
     windows, edge_sums = fill_windows(x, y, shares, order, axes, edges)
@@ -182,7 +191,9 @@ def backward(
     bins_y: Bins, marginals: str, needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to x, y and shares, empty where not needed."""
-    axes = axes_of(bins_x, bins_y, x.dtype)
+    axes = tiles_for(bins_x, bins_y, x)
     if axes is None:
-        return portable.backward(grad, x, y, shares, joint, sums, last, bins_x, bins_y, marginals, needs, _DENSE)
+        return portable.backward(
+            grad, x, y, shares, joint, sums, last, bins_x, bins_y, marginals, needs, _histograms(x, bins_x, bins_y)
+        )
     return backward_ordered(grad, x, y, shares, last, axes, needs, (joint, sums), edges=marginals == "histogram")

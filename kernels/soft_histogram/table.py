@@ -12,6 +12,7 @@ from ..common.bins import Bins
 from ..common.cells import NARROWEST, SMALL_TABLE, WIDEST, Grid, grid_of
 from ..common.jit.axis import Axis, coordinate, make_axis
 from ..common.jit.boundaries import within_reach
+from ..common.jit.cells import kept_near, nearest_cell
 from ..common.jit.launch import Work, accumulator, kernel, launch
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, load_samples, load_shares
@@ -72,12 +73,7 @@ def _cell_of(x, a, LOW, HIGH, A: tl.constexpr, PER_BIN: tl.constexpr, ENDS: tl.c
     the left end of every cell has one of its own. That of NaN is any, at NaN."""
     x = within_reach(x, a, A)
     t, _ = coordinate(x, 0.0, a, A)
-    t = tl.where(t == t, t, 0.0)
-    lap = tl.zeros_like(t)
-    if A.BOUNDARY == "circular":
-        lap = tl.floor(t / A.K) * A.K
-    cell = tl.floor((t - lap) * PER_BIN)
-    cell = tl.minimum(tl.maximum(cell, LOW.to(t.dtype)), HIGH.to(t.dtype))
+    cell, lap = nearest_cell(t, LOW, HIGH, A, PER_BIN)
     u, rest = coordinate(x, lap + cell * (1 / PER_BIN), a, A)
     place = (u + rest) * PER_BIN
     if ENDS:  # t was rounded, and may lie on the other side of an end
@@ -85,8 +81,7 @@ def _cell_of(x, a, LOW, HIGH, A: tl.constexpr, PER_BIN: tl.constexpr, ENDS: tl.c
         beyond = tl.minimum(tl.maximum(cell + beyond, LOW.to(t.dtype)), HIGH.to(t.dtype)) - cell
         cell += beyond
         place -= beyond
-    # t was rounded, and a sample may lie a little beyond its cell; far beyond all, it is brought to where nothing responds
-    place = tl.where(place < -0.0625, -0.0625, tl.where(place > 1.0625, 1.0625, place))
+    place = kept_near(place)
     slot = (cell - LOW).to(tl.int32)
     if ENDS:
         slot = 2 * slot + (place > 0).to(tl.int32)
@@ -151,7 +146,7 @@ def _padded(terms: int) -> int:
 def _grid(bins: Bins, window: Window, dtype: torch.dtype) -> tuple[Grid | None, int]:
     """The cells, and how many numbers an image's larger table has."""
     for exponent in range(WIDEST, NARROWEST - 1, -1):
-        grid = grid_of(bins, window, dtype, exponent, False)
+        grid = grid_of(bins, window, dtype, 2.0**exponent, False)
         if grid is not None and max(grid.response.terms, grid.derivative.terms) <= MOST_TERMS[dtype]:
             return grid, max(grid.slots(table) * _padded(table.terms) for table in (grid.response, grid.derivative))
     return None, 0

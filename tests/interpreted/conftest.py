@@ -21,6 +21,7 @@ SMALL = {
     "soft_histogram.fused": {"PROGRAMS": 4, "BN": 16},
     "soft_histogram.table": {"PROGRAMS": 4, "BN": 16, "BLOCKS": 512},
     "joint_histogram.fused": {"FORWARD_BN": 16, "BACKWARD_BN": 16, "FOLD": 128},
+    "joint_histogram.table": {"BN": 16, "BM": 128, "BC": 128, "BD": 128},
     "mutual_information.fused": {"FOLD": 128, "AT_ONCE": 2},
     "common.jit.dense": {"PROGRAMS": 4, "BN": 16},
 }

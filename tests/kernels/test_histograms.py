@@ -290,7 +290,7 @@ def test_every_way_gives_the_same(monkeypatch, boundary, window, bandwidth, dtyp
     x, y, w = (samples(2, 400, seed=seed, spill=0.0 if seed == 2 else 0.1) for seed in range(3))
     bins = Bins(48, bandwidth=bandwidth, boundary=boundary, window=window)
     expected = gradients(joint(bins, None, "reference"), [x.to(dtype).double(), y.to(dtype).double(), w.to(dtype).double()])
-    exponents = [e for e in range(-1, 4) if of_cells(bins, ENTRIES[window], dtype, e, False) is not None]
+    exponents = [e for e in range(-1, 4) if of_cells(bins, ENTRIES[window], dtype, 2.0**e, False) is not None]
     assert exponents or window == "triangular", "no cells: the case tests nothing"
     ways = [None, Way(None, None), *(Way(e, e) for e in exponents), *(Way(None, e) for e in exponents[:1])]
     for way in ways:

@@ -65,6 +65,10 @@ class _Fields(NamedTuple):
     #: tiles within the range, and in all
     TILES: int
     SLOTS: int
+    #: bins of a cell, where tiles are cells of ../cells.py, the first of them, and terms of their polynomials, padded; else 0
+    CELL: int
+    FIRST: int
+    TERMS: int
     #: whether the range is far from 0
     FAR: bool
     BOUNDARY: str
@@ -146,6 +150,9 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         RADIUS=radius,
         TILES=tiles,
         SLOTS=tiles + (2 if bins.boundary == "reflect" else 0),
+        CELL=0,
+        FIRST=0,
+        TERMS=0,
         FAR=far,
         BOUNDARY=bins.boundary,
         RESPONSE=_compiled(window.kernel_response),
@@ -158,6 +165,12 @@ def make_axis(bins: Bins, dtype: torch.dtype) -> Axis:
         **given if width == window.natural_bandwidth else dict.fromkeys(given),
         NUMBERS=_numbers(bins, dtype, far, separable),
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def make_cells_axis(bins: Bins, dtype: torch.dtype, cell: int, first: int, count: int, terms: int) -> Axis:
+    """The same whose tiles are `count` cells of `cell` bins, from the `first` on."""
+    return make_axis(bins, dtype)._replace(CELL=cell, FIRST=first, SLOTS=count, TERMS=terms)
 
 
 def _of_bandwidth(bins: Bins, dtype: torch.dtype, separable: bool) -> dict[str, float]:

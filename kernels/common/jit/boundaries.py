@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 
 from .axis import Axis, coordinate
+from .cells import nearest_cell
 from .numbers import number
 from .sizes import cdiv
 
@@ -53,15 +54,19 @@ def within_reach(x, a, A: tl.constexpr):
 def tile_of(x, a, A: tl.constexpr):
     """The tile (int32) that samples x belong to; that of NaN is the one at coordinate 0."""
     t, _ = coordinate(within_reach(x, a, A), 0.0, a, A)
-    t = tl.where(t == t, t, 0.0)
-    place = t
-    if A.BOUNDARY == "circular":
-        place = t - tl.floor(t / A.K) * A.K
-    elif A.BOUNDARY == "reflect":
-        place = tl.where(t < 0, -t, tl.where(t > A.K, 2.0 * A.K - t, t))
-    tile = tl.minimum(tl.maximum(tl.floor(place / A.TILE), 0.0), A.TILES - 1.0).to(tl.int32)
-    if A.BOUNDARY == "reflect":
-        tile = tl.where(t < A.RADIUS - A.K, A.TILES, tl.where(t > 2 * A.K - A.RADIUS, A.TILES + 1, tile))
+    if A.CELL:
+        cell, _ = nearest_cell(t, A.FIRST, A.FIRST + A.SLOTS - 1, A, 1 / A.CELL)
+        tile = cell.to(tl.int32) - A.FIRST
+    else:
+        t = tl.where(t == t, t, 0.0)
+        place = t
+        if A.BOUNDARY == "circular":
+            place = t - tl.floor(t / A.K) * A.K
+        elif A.BOUNDARY == "reflect":
+            place = tl.where(t < 0, -t, tl.where(t > A.K, 2.0 * A.K - t, t))
+        tile = tl.minimum(tl.maximum(tl.floor(place / A.TILE), 0.0), A.TILES - 1.0).to(tl.int32)
+        if A.BOUNDARY == "reflect":
+            tile = tl.where(t < A.RADIUS - A.K, A.TILES, tl.where(t > 2 * A.K - A.RADIUS, A.TILES + 1, tile))
     return tile
 
 

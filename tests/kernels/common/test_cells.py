@@ -41,7 +41,7 @@ def test_terms_fall_as_the_logistics_pole_says(bandwidth, cell):
     """The logistic is two sigmoids, whose poles lie pi W, 3 pi W, ... from the real axis with residues W. In units of half a cell,
     h, a pole iy above the middle of a cell with residue R gives Chebyshev coefficients of 2 R / sqrt(1 + y^2) rho^-n, and less when
     it lies above another place. There are four of each: two sigmoids, and either side of the axis."""
-    cut, h = Cut.of(round(math.log2(cell)), Bins(bandwidth=bandwidth).radius(torch.float64)), cell / 2
+    cut, h = Cut.of(cell, Bins(bandwidth=bandwidth).radius(torch.float64)), cell / 2
     found = series(lambda u: WINDOWS["logistic"].response(u, bandwidth), cut).abs().amax((0, 2))
     y = (2 * torch.arange(100, dtype=torch.float64) + 1) * (math.pi * bandwidth / h)
     rho = y + (1 + y * y).sqrt()
@@ -58,7 +58,7 @@ def test_terms_fall_as_the_logistics_pole_says(bandwidth, cell):
 def test_polynomials_are_as_near_as_promised(name, bandwidth, dtype):
     window, checked = WINDOWS[name], 0
     for exponent in range(-5, 3):
-        cut = Cut.of(exponent, Bins(window=name, bandwidth=bandwidth).radius(dtype))
+        cut = Cut.of(2.0**exponent, Bins(window=name, bandwidth=bandwidth).radius(dtype))
         if not cut.fits(window.knots, bandwidth):
             continue
         v = torch.linspace(-0.499, 0.499, 101, dtype=torch.float64)
