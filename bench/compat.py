@@ -13,8 +13,17 @@ from torch.nn.functional import normalize
 from . import images
 from .cases import Case
 
-#: of MONAI's and kornia's bins, which are of kornia's own `histogram`
+#: in bin widths, of kornia's `histogram`, which has no default
 BANDWIDTH = 0.5
+#: by operator: what people call, and the module from which to import it instead
+CALLS = {
+    "compat_monai": ("monai.losses.GlobalMutualInformationLoss", "huenet.compat.monai"),
+    "compat_kornia_histogram": ("kornia.enhance.histogram.histogram", "huenet.compat.kornia"),
+    "compat_kornia_image": ("kornia.enhance.image_histogram2d", "huenet.compat.kornia"),
+    "compat_kornia_information": ("kornia.losses.mutual_information_loss", "huenet.compat.kornia"),
+    "compat_histogan": ("RGBuvHistBlock of HistoGAN", "huenet.compat.histogan"),
+    "compat_contextual": ("contextual_loss of contextual_loss_pytorch", "huenet.compat.contextual"),
+}
 
 
 def volumes(case: Case) -> tuple[Tensor, Tensor]:
