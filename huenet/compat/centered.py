@@ -44,8 +44,9 @@ class _Responses:
     """Of samples (n,) at all centres, (n, K)."""
 
     def __init__(self, x: Tensor, centers: Tensor, bandwidth: Tensor, window: str) -> None:
-        # a rounding more than 1, so that the ends belong to the window: one of the dtype, as distances are
-        self._window, self._width = WINDOWS[window], 1 + torch.finfo(x.dtype).eps
+        self._window = WINDOWS[window]
+        # where a window has ends, a rounding of the dtype more than 1, so that they belong to it
+        self._width = 1 + torch.finfo(x.dtype).eps if self._window.knots else 1.0
         self._bandwidth, self._u = bandwidth, (x.unsqueeze(-1) - centers) / bandwidth
 
     def values(self) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from .centered import even_spacing, joint_sums_at, sums_at
 _WINDOWS = {"triangular": "triangular", "gaussian": "rbf", "uniform": "box", "epanechnikov": "epanechnikov"}
 #: what kornia adds to the joint sum, whatever its `epsilon`
 _FIXED_EPSILON = 1e-10
+#: sum of a sample's responses, the mean, below which rows are done densely: `Bins` leave out what is below the rounding of a peak,
+#: 2^-24, which is then no longer below that of the sum
+_THIN = 1 / 16
 #: slope of a window at the end of its support, per bandwidth
 _END_SLOPES = {"triangular": 1, "epanechnikov": 2}
 
@@ -26,8 +30,9 @@ def histogram(x: Tensor, bins: Tensor, bandwidth: Tensor, epsilon: float = 1e-10
     """Density of samples at centres by Gaussians: m_k / (sum_k m_k + epsilon), m_k = mean_n exp(-((x_n - c_k) / bandwidth)^2 / 2).
 
     Centres that are even, to their dtype's rounding, are `Bins` of `soft_histogram`, as long as the rounding cannot be seen (it moves
-    no response by more than 1e-5 of its peak). Others, and where centres or bandwidth require a gradient, go a dense way in
-    pieces, of order N K time. To find out, the host reads centres and bandwidth.
+    no response by more than 1e-5 of its peak). Others go a dense way in pieces, of order N K time; so do rows of which nearly all
+    samples are far from all centres, and all where centres or bandwidth require a gradient. To find out, the host reads centres,
+    bandwidth, and whether there are such rows.
 
     Args:
         x: samples, (B, N).
@@ -209,8 +214,16 @@ def _sums(x: Tensor, centers: _Centers, window: str, backend: str | None) -> Ten
         # the next number of the dtype, so that a window has a slope up to its very end
         wider = bins.bandwidth * (1 + torch.finfo(x.dtype).eps)
         bins, with_ends = Bins(bins.count, bins.low, bins.high, wider, "open", window), False
-    sums = soft_histogram(x, bins, backend=backend) * x.shape[1]
-    return centers.ordered(sums + _ends(x, bins) if with_ends else sums, 1)
+    sums = centers.ordered(soft_histogram(x, bins, backend=backend) * x.shape[1], 1)
+    if window == "rbf":
+        return _with_thin_rows(sums, lambda rows: sums_at(x[rows], *centers.tensors(x), window), x)
+    return sums + centers.ordered(_ends(x, bins), 1) if with_ends else sums
+
+
+def _with_thin_rows(sums: Tensor, dense: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Sums (B, ...), those of rows of which nearly all samples (B, N) are far from all centres made in the dense way."""
+    rows = (sums.detach().flatten(1).sum(1) < _THIN * x.shape[1]).nonzero().squeeze(1)
+    return sums.index_copy(0, rows, dense(rows)) if len(rows) else sums
 
 
 def _ends(x: Tensor, bins: Bins) -> Tensor:
@@ -234,7 +247,8 @@ def _joint_sums(x: Tensor, y: Tensor, centers: _Centers, backend: str | None) ->
     bins = centers.bins("rbf")
     if bins is None:
         return joint_sums_at(x, y, *centers.tensors(x), "rbf")
-    return centers.ordered(joint_histogram(x, y, bins, backend=backend) * x.shape[1], 2)
+    sums = centers.ordered(joint_histogram(x, y, bins, backend=backend) * x.shape[1], 2)
+    return _with_thin_rows(sums, lambda rows: joint_sums_at(x[rows], y[rows], *centers.tensors(x), "rbf"), x)
 
 
 def _counts(x: Tensor, centers: _Centers) -> Tensor:
