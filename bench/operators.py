@@ -317,7 +317,7 @@ OPERATORS |= {
         lambda case, backend: compat.histogan(case),
         None,
         {"formula": compat.histogan_formula},
-        conditioning=5.0,
+        conditioning=12.5,  # twice what the formula itself is off by in float32, whose logarithms of dark pixels are steep
         base=images.whole_shape,
         truth=lambda case: "formula",
     ),
