@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ..compat.histogan import RGBuvHistBlock, hellinger_loss
-from ..data import hold_out, load_folder
+from ..data import Photos, hold_out, load_folder
 from ..data.garden import garden
 from ..networks import UNet
 from ..plotting import PAGE, SMALL, TITLE, label_axes, save, show
@@ -83,7 +83,7 @@ class Recolour(nn.Module):
         return (image.clamp(0.02, 0.98).logit() + self.network(2 * image - 1, condition)).sigmoid()
 
 
-def _photos(data: Path, pictures: int, size: int):
+def _photos(data: Path, pictures: int, size: int) -> Photos:
     photos = load_folder(data, size, minimum=HELD_OUT + BATCH, margin=False, recursive=None)
     return photos.subset(range(min(pictures, len(photos))))
 
@@ -142,7 +142,7 @@ def _figure(unseen: Tensor, output: Tensor, block: RGBuvHistBlock, course: list[
             show(axis, images[column])
             if column == 0:
                 axis.set_ylabel(name, fontsize=TITLE)
-        _draw_histogram(figure.add_subplot(grid[row, SHOWN]), block(images[:1])[0], "the first one's" if row == 0 else None)
+        _draw_histogram(figure.add_subplot(grid[row, SHOWN]), block(images[:1])[0], "of the first" if row == 0 else None)
     axis = figure.add_subplot(figure.add_gridspec(1, 1, left=0.76, right=0.995, bottom=0.16, top=0.93)[0])
     axis.plot([steps * stretch / STRETCHES for stretch in range(STRETCHES + 1)], course, marker="o", markersize=3, linewidth=1)
     axis.set_ylim(0, 1)

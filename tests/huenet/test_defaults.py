@@ -13,6 +13,7 @@ from huenet.color_transfer.baselines import match_hue, reinhard
 from huenet.color_transfer.config import ModelConfig
 from huenet.color_transfer.model import HueNet, save_generator
 from huenet.compat.contextual import contextual_bilateral_loss
+from huenet.compat.histogan import RGBuvHistBlock, hellinger_loss
 from huenet.compat.torch import histc
 from huenet.losses import ContextualLoss, HarmonicLoss, HueNetLoss, StructureConsistencyLoss
 from huenet.metrics.hue import hue_emd, hue_mutual_information
@@ -31,6 +32,7 @@ def everything(checkpoint: Path, source: Tensor, target: Tensor) -> dict[str, Te
         "harmonic": HarmonicLoss()(source, target),
         "contextual": ContextualLoss()(source, target),
         "bilateral": contextual_bilateral_loss(source, target),
+        "histogan": hellinger_loss(*map(RGBuvHistBlock(16, 24, "sampling"), (source, target))),
         "histc": histc(source, 16),
         "soft histc": histc(source, 16, differentiable=True),
     }

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from huenet.cli import main
-from huenet.experiments import contextual
+from huenet.experiments import contextual, histogan
 from huenet.files import claimed
 
 
@@ -46,3 +46,10 @@ def test_one_writes_at_a_time(folder: Path, trained: Path, tmp_path: Path, capsy
         with claimed(tmp_path, part):
             assert main(command) == 2
         assert f"huenet: error: {tmp_path} is being written by process" in capsys.readouterr().err
+
+
+def test_one_draws_its_own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(histogan, "run", functools.partial(histogan.run, pictures=20, size=16, steps=10, width=2))
+    assert main(["experiment", "histogan", "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "histogan.json").read_text())["steps"][-1] == 10
+    assert (tmp_path / "histogan.png").is_file()
