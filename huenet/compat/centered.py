@@ -1,5 +1,5 @@
-"""Sums of windows at centres that may lie anywhere, which `Bins` cannot say, with gradients to centres and bandwidth. Plain PyTorch,
-by pieces of samples; the backward pass makes the responses of a piece anew.
+"""Sums of windows at centres that may lie anywhere, which `Bins` cannot say, with gradients to centres and bandwidth. Plain
+PyTorch, by pieces of samples; the backward pass makes the responses of a piece anew.
 
 With u_nk = (x_n - c_k) / s and a window w of bandwidth 1,
 

@@ -1,8 +1,8 @@
 """Exact counts of samples in closed intervals about centres, by a rule that decides who is inside, to the last rounding.
 
-The centres near enough to a sample are neighbours, so that a sample is told by the first and by the one after the last. Each adds 1
-to one number of a table of differences and takes it from another, whose running sums are the counts: whatever the width, two numbers
-a sample, four a pair. Nothing has a gradient.
+The centres near enough to a sample are neighbours, so that a sample is told by the first and by the one after the last. Each adds
+1 to one number of a table of differences and takes it from another, whose running sums are the counts: whatever the width, two
+numbers a sample, four a pair. Nothing has a gradient.
 """
 
 from __future__ import annotations

@@ -29,10 +29,10 @@ _END_SLOPES = {"triangular": 1, "epanechnikov": 2}
 def histogram(x: Tensor, bins: Tensor, bandwidth: Tensor, epsilon: float = 1e-10, *, backend: str | None = None) -> Tensor:
     """Density of samples at centres by Gaussians: m_k / (sum_k m_k + epsilon), m_k = mean_n exp(-((x_n - c_k) / bandwidth)^2 / 2).
 
-    Centres that are even, to their dtype's rounding, are `Bins` of `soft_histogram`, as long as the rounding cannot be seen (it moves
-    no response by more than 1e-5 of its peak). Others go a dense way in pieces, of order N K time; so do rows of which nearly all
-    samples are far from all centres, and all where centres or bandwidth require a gradient. To find out, the host reads centres,
-    bandwidth, and whether there are such rows.
+    Centres that are even, to their dtype's rounding, are `Bins` of `soft_histogram`, as long as the rounding cannot be seen (it
+    moves no response by more than 1e-5 of its peak). Others go a dense way in pieces, of order N K time; so do rows of which
+    nearly all samples are far from all centres, and all where centres or bandwidth require a gradient. To find out, the host reads
+    centres, bandwidth, and whether there are such rows.
 
     Args:
         x: samples, (B, N).
@@ -111,8 +111,8 @@ def image_histogram2d(
     strict: bool = False,
     backend: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Histogram of the pixels of every channel: sums of a window, of peak 1, at the bins' centres. Pixels outside the range count as
-    far as their window reaches in.
+    """Histogram of the pixels of every channel: sums of a window, of peak 1, at the bins' centres. Pixels outside the range count
+    as far as their window reaches in.
 
     Args:
         image: (H, W), (C, H, W) or (B, C, H, W), of real numbers.
