@@ -78,7 +78,7 @@ def apart(gradient: Tensor, x: Tensor, split: bool) -> list[Tensor]:
 
 
 def check(found, formula, x: Tensor, y: Tensor, dtype: torch.dtype, split: bool = False, slack: float = 0.0) -> None:
-    """Values and gradients of `found` in dtype against those of the formula in float64; `slack` is what its value is off there."""
+    """Values and gradients of `found` in dtype against those of the formula in float64, which are off by `slack`."""
     value, gradients = with_gradients(found, x.to(dtype), y.to(dtype))
     expected, expected_gradients = with_gradients(formula, x, y)
     _, rounded_gradients = with_gradients(formula, x.to(dtype), y.to(dtype))
@@ -91,7 +91,7 @@ def check(found, formula, x: Tensor, y: Tensor, dtype: torch.dtype, split: bool 
             continue
         for part in zip(*(apart(each, x, split) for each in (gradient, wanted, theirs))):
             own = largest_error(part[2], part[1]) if dtype == torch.float32 else 0
-            assert largest_error(part[0], part[1]) <= max(GRADIENT[dtype], 2 * own)
+            assert largest_error(part[0], part[1]) <= max(GRADIENT[dtype], slack, 2 * own)
 
 
 def monai(*settings, exact: bool = True, **options):
@@ -209,8 +209,8 @@ def test_a_constant_image_has_no_information_about_another(dtype, value, both):
     y = x if both else images(2, 1, 12, 13)[1].to(dtype)
     for pair in ((x, y), (y, x)):
         found, (gradient, _) = with_gradients(GlobalMutualInformationLoss("b-spline"), *pair)
-        # the constants take something from an information of 0: (J + nr) / (p q + dr) + dr is 1 + dr there
-        assert abs(found.item()) < 5e-7
+        # (J + nr) / (p q + dr) + dr is 1 + dr there, but for J's rounding, all one way: 256 equal numbers are added in the dtype
+        assert abs(found.item()) < 2e-7 + 256 * torch.finfo(dtype).eps / 4
         assert gradient.isfinite().all()
         assert GlobalMutualInformationLoss("b-spline", strict=True)(*pair).isnan()
         assert monai("b-spline")(*pair).isnan()
