@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -36,14 +35,14 @@ def parzen_sums(
     normalized: bool,
     weights: Tensor | None = None,
 ) -> ParzenSums:
-    """Sums over samples x and y (R, N) of w_n exp(-alpha (x_n - c_k)^2) for centres (Kx,) and (Ky,), each sample's responses divided
-    by their sum if `normalized`; w are weights (R, N), 1 if None, which have no gradient. Differentiable in samples and centres.
+    """Sums over samples x and y (R, N) of w_n exp(-alpha (x_n - c_k)^2) for centres (Kx,) and (Ky,), each sample's responses
+    divided by their sum if `normalized`; w are weights (R, N), 1 if None. Differentiable any number of times.
     """
     bins = max(len(centers_x), len(centers_y))
     step = max(1, budget(x, CPU_RESPONSES, DEVICE_RESPONSES) // (len(x) * bins))
     total = None
-    for start in range(0, x.shape[1], step):
-        x_n, y_n, w_n = (None if z is None else z[:, start : start + step] for z in (x, y, weights))
+    parts = -(-x.shape[1] // step)
+    for x_n, y_n, w_n in zip(x.split(step, 1), y.split(step, 1), (None,) * parts if weights is None else weights.split(step, 1)):
         block = checkpoint(
             _block, x_n, y_n, w_n, centers_x, centers_y, alpha, normalized, use_reentrant=False, preserve_rng_state=False
         )

@@ -220,7 +220,7 @@ class MutualInformation:
         with full_precision(x):
             u, v = (at_least_float32(self._channels(name, z)) for name, z in (("x", x), ("y", y)))
             sums = ParzenSums((u @ v.mT).double(), u.sum(-1).double(), v.sum(-1).double())
-            return _information(sums).to(result_dtype(x, y))
+        return _information(sums).to(result_dtype(x, y))
 
     segs = maps
 
@@ -237,7 +237,7 @@ class MutualInformation:
             placed = [self._placed(at_least_float32(z)) for z in (x, y)]
             (u, centers_u), (v, centers_v) = placed
             sums = parzen_sums(u.flatten(0, 1), v.flatten(0, 1), centers_u, centers_v, self.soft_bin_alpha, normalized=False)
-            return _information(sums).view(x.shape[:2]).to(result_dtype(x, y))
+        return _information(sums).view(x.shape[:2]).to(result_dtype(x, y))
 
     def _placed(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Samples, clamped, and centres."""

@@ -1,1 +1,1 @@
-"""Small seeded experiments on real photos, one for each loss: `huenet experiment`."""
+"""Small seeded experiments, one for each loss, on real photos or on what is drawn: `huenet experiment`."""

@@ -59,6 +59,6 @@ def check_overlap(bins: Bins) -> None:
     """ValueError where responses are to be divided by their sum, and one histogram's moments are too coarse for it."""
     if bins.normalized and not bins.overlaps:
         raise ValueError(
-            "bins.bandwidth must be such that neighbouring windows overlap where bins are normalized (joint histograms take narrower "
-            f"ones), got {bins}"
+            "bins.bandwidth must be such that neighbouring windows overlap where bins are normalized (joint histograms take "
+            f"narrower ones), got {bins}"
         )

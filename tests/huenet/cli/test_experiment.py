@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from huenet.cli import main
-from huenet.experiments import contextual
+from huenet.experiments import contextual, registration
 from huenet.files import claimed
 
 
@@ -46,3 +46,18 @@ def test_one_writes_at_a_time(folder: Path, trained: Path, tmp_path: Path, capsy
         with claimed(tmp_path, part):
             assert main(command) == 2
         assert f"huenet: error: {tmp_path} is being written by process" in capsys.readouterr().err
+
+
+def test_registration_draws_its_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registration, "run", functools.partial(registration.run, side=24, steps=3))
+    out = tmp_path / "out"
+    assert main(["experiment", "registration", "--out", str(out), "--seed", "3"]) == 0
+    numbers = json.loads((out / "registration.json").read_text())
+    assert numbers["huenet"]["distance"] < numbers["start"]
+    assert (out / "registration.png").is_file()
+    assert main(["experiment", "registration", "--data", str(folder), "--out", str(out)]) == 2
+    assert "data must not be given for registration" in capsys.readouterr().err
+    assert main(["experiment", "harmonic", "--out", str(out)]) == 2
+    assert "data must be a folder of images for harmonic, got none" in capsys.readouterr().err

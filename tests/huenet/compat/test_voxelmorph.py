@@ -72,7 +72,9 @@ def plain_cropped(true: Tensor, pred: Tensor, centers: Tensor) -> Tensor:
     return -information(u, v).mean()
 
 
-def plain_neurite(x: Tensor, y: Tensor, bins: int = 16, alpha: float | None = None, ends: tuple = (None, None), strict: bool = True):
+def plain_neurite(
+    x: Tensor, y: Tensor, bins: int = 16, alpha: float | None = None, ends: tuple = (None, None), strict: bool = True
+):
     """(B, C, N) twice -> (B, C)."""
     alpha = 1 / (2 * (0.5 / (bins - 1)) ** 2) if alpha is None else alpha
     maps = []
@@ -131,9 +133,16 @@ def check(found, formula, x: Tensor, y: Tensor, dtype: torch.dtype, split: bool 
 @pytest.mark.parametrize("shape", [(2, 1, 7, 8, 9), (1, 3, 20, 21), (3, 1, 300)], ids=str)
 @pytest.mark.parametrize(
     "centers, sigma_ratio, max_clip",
-    [(EVEN, 0.5, 1), (EVEN * 4, 1.0, 4), (torch.linspace(0, 1, 23), 0.2, 1), (UNEVEN, 0.5, 1), (EVEN * 0.5, 0.5, 1), ([0.1, 0.9], 2, 0.7)],
+    [
+        (EVEN, 0.5, 1),
+        (EVEN * 4, 1.0, 4),
+        (torch.linspace(0, 1, 23, dtype=torch.float64), 0.2, 1),
+        (UNEVEN, 0.5, 1),
+        (EVEN * 0.5, 0.5, 1),
+        ([0.1, 0.9], 0.4, 0.7),
+    ],
     ids=["even", "scaled", "ends", "uneven", "beyond", "two"],
-)  # fmt: skip
+)
 def test_nmi(dtype, shape, centers, sigma_ratio, max_clip):
     """Through the operators and, where centres are uneven or the range goes beyond them, through blocks."""
     x, y = volumes(*shape, scale=max_clip)
@@ -145,7 +154,7 @@ def test_nmi(dtype, shape, centers, sigma_ratio, max_clip):
 def test_which_centres_go_to_the_operators():
     for centers in (EVEN, EVEN.float(), EVEN.numpy(), EVEN.tolist(), torch.linspace(-0.1, 1.1, 40)):
         assert NMI(centers, (9,))._bins is not None
-    for centers in (UNEVEN, EVEN * 0.99, EVEN + 0.04, EVEN + 1e-5 * torch.arange(16) % 2):
+    for centers in (UNEVEN, EVEN * 0.99, EVEN + 0.04, EVEN + 1e-5 * (torch.arange(16) % 2)):
         assert NMI(centers, (9,))._bins is None
 
 
@@ -187,13 +196,13 @@ def test_many_patches_are_done_some_at_a_time(monkeypatch):
 @pytest.mark.parametrize("centers", [EVEN, UNEVEN], ids=["even", "uneven"])
 def test_nmi_without_background(dtype, centers):
     """Boxes of 20 to a side reach 9 voxels before and 10 behind; voxels of all items are taken together."""
-    x, y = volumes(2, 1, 40, 26, 24)
-    x[:, :, 12:] = 0
-    x[1, :, :, :20] = 0
+    x, y = volumes(2, 1, 30, 14, 12)
+    x[:, :, 5:] = 0
+    x[1, :, :, :10] = 0
     # voxels within a box's reach count, zeros among them
     mask = torch.conv3d(pad(x.clamp(0, 1), (9, 10) * 3), torch.ones(1, 1, 20, 20, 20, dtype=x.dtype)) > 1e-4
     assert 0.2 < mask.double().mean() < 0.8
-    loss = NMI(centers, (40, 26, 24), crop_background=True)
+    loss = NMI(centers, (30, 14, 12), crop_background=True)
     check(loss.loss, lambda x, y: plain_cropped(x, y, centers), x, y, dtype)
 
 
@@ -228,8 +237,14 @@ def test_nothing_of_voxels_by_bins_is_stored(centers, options):
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize(
     "bins, alpha, ends, scale",
-    [(16, None, (None, None), 1), (9, 30.0, (0.2, 0.7), 1), (16, None, (None, None), 0.1), (12, 2.0, (None, 3.0), 5), (23, None, (0.0, None), 1)],
-)  # fmt: skip
+    [
+        (16, None, (None, None), 1),
+        (9, 30.0, (0.2, 0.7), 1),
+        (16, None, (None, None), 0.1),
+        (12, 2.0, (None, 3.0), 5),
+        (23, None, (0.0, None), 1),
+    ],
+)
 def test_neurite(dtype, strict, bins, alpha, ends, scale):
     """Range, width and clamp; gradients through the extremes apart."""
     x, y = volumes(2, 3, 150, scale=scale)
@@ -273,7 +288,8 @@ def test_a_constant_volume_has_no_information():
     x, y = torch.full((1, 1, 50), 0.3), torch.rand(1, 1, 50)
     for loss in (NMI(EVEN, (50,)).loss, MutualInformation().volumes, MutualInformation(strict=True).volumes):
         value, gradients = with_gradients(loss, x, y)
-        assert abs(value.item()) < 2e-5 and all(gradient.isfinite().all() for gradient in gradients)
+        # each of 16 x 16 cells takes a share of 1e-7 at most; J's rounding may be all one way, of a sum of 256 equal numbers
+        assert abs(value.item()) < 256 * (EPS + 2**-25) and all(gradient.isfinite().all() for gradient in gradients)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
@@ -315,7 +331,7 @@ def test_the_backend_is_the_operators():
         (lambda x: NMI(EVEN, (4, 5), 0), ValueError, "sigma_ratio must be positive, got 0"),
         (lambda x: NMI(EVEN, (4, 5), max_clip=-1), ValueError, "max_clip must be positive, got -1"),
         (lambda x: NMI(EVEN, (4, 5), patch_size=0), ValueError, "patch_size must be at least 1, got 0"),
-        (lambda x: NMI(EVEN, (4, 6), local=True).loss(x, x), ValueError, r"y_true must have a single channel .* \(B, 1, 4, 6\), got"),
+        (lambda x: NMI(EVEN, (4, 6), local=True).loss(x, x), ValueError, r"y_true must have a single channel .* 4, 6\), got"),
         (
             lambda x: NMI(EVEN, (4, 5), crop_background=True).loss(x.expand(2, 3, 4, 5), x.expand(2, 3, 4, 5)),
             ValueError,
@@ -329,11 +345,11 @@ def test_the_backend_is_the_operators():
         (lambda x: MutualInformation(nb_bins=1), ValueError, "nb_bins must be at least 2, got 1"),
         (lambda x: MutualInformation(soft_bin_alpha=0), ValueError, "soft_bin_alpha must be positive, got 0"),
         (lambda x: MutualInformation(min_clip="0"), TypeError, "min_clip must be a real number, got '0'"),
-        (lambda x: MutualInformation().volumes(x[:, 0], x[:, 0]), ValueError, r"x must have a single channel, .* got \(2, 4, 5\); see"),
+        (lambda x: MutualInformation().volumes(x[:, 0], x[:, 0]), ValueError, r"x must have a single channel, .*; see"),
         (lambda x: MutualInformation().channelwise(x[:, 0, 0], x[:, 0, 0]), ValueError, r"x must be \(B, C, ...\) with at least 3"),
         (lambda x: MutualInformation().maps(x, 1), TypeError, "y must be a floating torch.Tensor, got int"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call(torch.rand(2, 1, 4, 5))
