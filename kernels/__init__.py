@@ -19,7 +19,7 @@ from .harmonic_energy import harmonic_energy
 from .histogram_emd import histogram_emd
 from .joint_histogram import joint_histogram
 from .local_mutual_information import local_mutual_information
-from .mutual_information import MutualInformation, mutual_information
+from .mutual_information import MutualInformation, mutual_information, smoothed_information
 from .patch_histogram import patch_histogram
 from .response_sum import response_sum
 from .soft_histogram import soft_histogram
@@ -37,6 +37,7 @@ __all__ = [
     "mutual_information",
     "patch_histogram",
     "response_sum",
+    "smoothed_information",
     "soft_histogram",
     "squared_emd",
     "squared_mutual_information",

@@ -18,7 +18,7 @@ from ..kernels import contextual_similarity
 from ..kernels.common.arguments import number
 from ..kernels.common.devices import full_precision
 from ..kernels.contextual_similarity.reference import directions
-from ..losses.arguments import at_least_float32, check_images
+from ..losses.arguments import at_least_float32, check_images, result_dtype
 from ..losses.contextual import VGG19Features
 from .best_affinity import best_affinity
 
@@ -74,7 +74,7 @@ def contextual_loss(
             # half the distance, (1 - cos) / 2, goes with half of what is added to it
             eps = _EPS / 2 if loss_type == "cosine" else _EPS
             loss = _loss(contextual_similarity(*points, bandwidth=band_width, eps=eps, distance=loss_type, backend=backend))
-    return loss.to(_result_dtype(x, y))
+    return loss.to(result_dtype(x, y))
 
 
 def contextual_bilateral_loss(
@@ -124,7 +124,7 @@ def contextual_bilateral_loss(
         *points, metric, eps = _measurable(*points, loss_type, strict)
         places = tuple(_affinity(side, band_width).to(points[0]) for side in x.shape[-2:])
         loss = _loss(best_affinity(*points, metric, band_width, eps, places, weight_sp))
-    return loss.to(_result_dtype(x, y))
+    return loss.to(result_dtype(x, y))
 
 
 class _OfFeatures(nn.Module):
@@ -268,13 +268,6 @@ def _points(features: Tensor) -> Tensor:
 
 def _loss(similarity: Tensor) -> Tensor:
     return -(similarity + _EPS).log().mean()
-
-
-def _result_dtype(x: Tensor, y: Tensor) -> torch.dtype:
-    """The common dtype, under autocast at least float32, as autocast computes exp and log: a loss in half precision would overflow
-    where it is scaled."""
-    dtype = torch.promote_types(x.dtype, y.dtype)
-    return torch.promote_types(dtype, torch.float32) if torch.is_autocast_enabled(x.device.type) else dtype
 
 
 def _checked(x: Tensor, y: Tensor, band_width: float, loss_type: str) -> str:

@@ -1,1 +1,1 @@
-"""Small seeded experiments, one for each loss, on real photos or on drawn flowers: `huenet experiment`."""
+"""Small seeded experiments, one for each loss, on real photos or on what is drawn: `huenet experiment`."""

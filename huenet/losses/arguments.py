@@ -1,5 +1,7 @@
 """Checks and conversions that the losses share."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -27,3 +29,11 @@ def not_negative(name: str, value: float) -> float:
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precision as float32; anything else stays."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def result_dtype(*images: Tensor) -> torch.dtype:
+    """The common dtype, under autocast at least float32, as autocast computes exp and log: a loss in half precision would overflow
+    where it is scaled."""
+    dtype = functools.reduce(torch.promote_types, (image.dtype for image in images))
+    autocast = torch.is_autocast_enabled(images[0].device.type)
+    return torch.promote_types(dtype, torch.float32) if autocast else dtype

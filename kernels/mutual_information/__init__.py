@@ -11,6 +11,9 @@ from ..common.bins import Bins, MeasuredBins, as_bins_pair, placed
 from ..common.operator import Operator
 from ..response_sum import counted_once
 from . import portable, reference
+from .smoothed import smoothed_information
+
+__all__ = ["MutualInformation", "mutual_information", "smoothed_information"]
 
 OPERATOR = Operator(
     "mutual_information",

@@ -21,9 +21,11 @@ from PIL import Image
 import huenet.color_transfer.evaluation
 import huenet.color_transfer.figures
 import huenet.color_transfer.system
+import huenet.experiments.consistency
 import huenet.experiments.contextual
 import huenet.experiments.harmonic
 import huenet.experiments.histogan
+import huenet.experiments.registration
 import huenet.experiments.structure
 import huenet.training.run  # noqa: F401  all of these are loaded before forking
 from huenet.cli import main

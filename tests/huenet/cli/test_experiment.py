@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from huenet.cli import main
-from huenet.experiments import contextual, histogan
+from huenet.experiments import contextual, histogan, registration
 from huenet.files import claimed
 
 
@@ -53,3 +53,18 @@ def test_one_draws_its_own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert main(["experiment", "histogan", "--out", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "histogan.json").read_text())["steps"][-1] == 10
     assert (tmp_path / "histogan.png").is_file()
+
+
+def test_registration_draws_its_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registration, "run", functools.partial(registration.run, side=24, steps=3))
+    out = tmp_path / "out"
+    assert main(["experiment", "registration", "--out", str(out), "--seed", "3"]) == 0
+    numbers = json.loads((out / "registration.json").read_text())
+    assert numbers["huenet"]["distance"] < numbers["start"]
+    assert (out / "registration.png").is_file()
+    assert main(["experiment", "registration", "--data", str(folder), "--out", str(out)]) == 2
+    assert "data must not be given for registration" in capsys.readouterr().err
+    assert main(["experiment", "harmonic", "--out", str(out)]) == 2
+    assert "data must be a folder of images for harmonic, got none" in capsys.readouterr().err

@@ -73,7 +73,7 @@ MISTAKES = [
     ("train --data {photos} --out {photos} --preset small", "is among the photos"),
     ("evaluate --checkpoint {generator} --data {photos} --out {photos}", "is among the photos"),
     ("evaluate --checkpoint {generator} --data {photos} --out {photos}/below --recursive", "is among the photos"),
-    ("experiment harmonic --out {tmp}/e", "--data must be given for harmonic: a folder of images"),
+    ("experiment harmonic --out {tmp}/e", "data must be a folder of images for harmonic, got none: --data FOLDER"),
     ("experiment contextual --data {photos} --out {photos}/../{photos.name}", "is among the photos"),
     ("train --data {photos} --out /proc/nowhere/a", "/proc/nowhere"),
     ("train --data {photos} --out {run} --preset small", "--size: 32 -> 64"),
