@@ -14,7 +14,9 @@ from huenet.color_transfer.config import ModelConfig
 from huenet.color_transfer.model import HueNet, save_generator
 from huenet.compat.contextual import contextual_bilateral_loss
 from huenet.compat.histogan import RGBuvHistBlock, hellinger_loss
+from huenet.compat.monai import GlobalMutualInformationLoss
 from huenet.compat.torch import histc
+from huenet.compat.voxelmorph import NMI, MutualInformation
 from huenet.losses import ContextualLoss, HarmonicLoss, HueNetLoss, StructureConsistencyLoss
 from huenet.metrics.hue import hue_emd, hue_mutual_information
 
@@ -35,6 +37,11 @@ def everything(checkpoint: Path, source: Tensor, target: Tensor) -> dict[str, Te
         "histogan": hellinger_loss(*map(RGBuvHistBlock(16, 24, "sampling"), (source, target))),
         "histc": histc(source, 16),
         "soft histc": histc(source, 16, differentiable=True),
+        "monai": GlobalMutualInformationLoss()(source, target),
+        "monai's b-spline": GlobalMutualInformationLoss("b-spline")(source, target),
+        "patches": NMI([0.0, 0.25, 0.5, 0.75, 1.0], (40, 40), local=True, patch_size=16).loss(*hues[:2]),
+        "uneven": NMI([0.0, 0.2, 1.0], (40, 40)).loss(source, target),
+        "neurite": MutualInformation().channelwise(source, target),
     }
 
 
