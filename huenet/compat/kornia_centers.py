@@ -1,4 +1,4 @@
-"""Where the bins of kornia's histograms are, and sums of windows there: by operators where they are even, densely elsewhere."""
+"""Where the bins of kornia's histograms are, and sums of windows there: by operators where they are even, else densely."""
 
 from __future__ import annotations
 
