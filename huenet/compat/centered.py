@@ -47,7 +47,8 @@ class _Responses:
         self._window = WINDOWS[window]
         # where a window has ends, a rounding of the dtype more than 1, so that they belong to it
         self._width = 1 + torch.finfo(x.dtype).eps if self._window.knots else 1.0
-        self._bandwidth, self._u = bandwidth, (x.unsqueeze(-1) - centers) / bandwidth
+        # every window is 0 beyond, and 0 times infinity would be NaN
+        self._bandwidth, self._u = bandwidth, ((x.unsqueeze(-1) - centers) / bandwidth).clamp_(-1e4, 1e4)
 
     def values(self) -> Tensor:
         return self._window.response(self._u, self._width)

@@ -9,7 +9,8 @@ Where kornia does other than it says, the default here is right; `strict=True` d
 
 from __future__ import annotations
 
-from .kornia_histograms import histogram, histogram2d, image_histogram2d
+from .kornia_histograms import histogram, histogram2d
+from .kornia_image_histogram import image_histogram2d
 from .kornia_losses import (
     mutual_information_loss,
     mutual_information_loss_2d,

@@ -133,7 +133,7 @@ class EntropyBasedLossBase(nn.Module):
             finite = (reference.detach() + signal.detach()).isfinite().all(-1)
             joint = found.view(*signal.shape[:-1], *found.shape[1:]).double()
             return torch.where(finite[..., None, None], joint, torch.nan)
-        joint = self._sums(reference, signal, _next(radius, dtype))
+        joint = self._sums(reference, signal, _first_outside(radius, dtype, self.kernel_function))
         if self.kernel_function is MIKernel.xu and joint.requires_grad:
             # at its end the window is 0, and has a slope: the value is that of a window that ends there, the gradient that of one
             # that ends a rounding beyond. Else cells that hold such pairs only, which must be empty, were just above eps
@@ -211,9 +211,19 @@ class NMILossFromRef3D(NMILossFromRef):
     _dims = 3
 
 
-def _next(value: float, dtype: torch.dtype) -> float:
-    """The next larger number of a dtype: what is at most `value`, rounded to it, is smaller."""
-    return torch.tensor(value, dtype=dtype, device="cpu").nextafter(torch.tensor(math.inf, dtype=dtype, device="cpu")).item()
+def _first_outside(radius: float, dtype: torch.dtype, kernel: MIKernel) -> float:
+    """The smallest distance of a dtype that is outside, as kornia rounds: it divides by the radius for "xu", and compares with it for
+    the others."""
+    distance, up = (torch.tensor(value, dtype=dtype, device="cpu") for value in (radius, math.inf))
+
+    def inside(distance: Tensor) -> bool:
+        return bool(distance * (1 / radius) <= 1 if kernel is MIKernel.xu else distance <= radius)
+
+    while not inside(distance):
+        distance = distance.nextafter(-up)
+    while inside(distance):
+        distance = distance.nextafter(up)
+    return distance.item()
 
 
 def _entropies(joint: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -326,8 +326,8 @@ def check_mi(functions, pair, dtype, kernel, num_bins):
         # kornia adds K^2 terms of the entropies in dtype
         assert far(mine, theirs.double(), 1.0) <= 16 * torch.finfo(dtype).eps * math.log2(num_bins)
         return
-    # of a constant, values and gradients are sums of entropies, of about 1, that cancel, and of their slopes
-    check(*functions, pair, dtype, [True, True], [1.0, *[num_bins / pair[0].shape[-1]] * 2])
+    # values are sums of entropies of up to log(num_bins), which cancel, as those of their slopes do in gradients
+    check(*functions, pair, dtype, [True, True], [max(1.0, math.log(num_bins)), *[num_bins / pair[0].shape[-1]] * 2])
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -346,12 +346,12 @@ def test_rectangular_counts(dtype, kind, num_bins, window_radius):
 @settings(max_examples=40, deadline=None)
 @given(
     loss=st.sampled_from(LOSSES), kernel=st.sampled_from(MI_KERNELS), kind=st.sampled_from(["random", "saturated", "8-bit"]),
-    samples=st.integers(1, 500), num_bins=st.integers(2, 80), radius=st.floats(0.3, 5), double=st.booleans(),
+    samples=st.integers(1, 500), num_bins=st.integers(2, 80), tenths=st.integers(3, 50), double=st.booleans(),
     seed=st.integers(0, 999),
 )  # fmt: skip
-def test_random_mutual_information(loss, kernel, kind, samples, num_bins, radius, double, seed):
+def test_random_mutual_information(loss, kernel, kind, samples, num_bins, tenths, double, seed):
     x, y = drawn(kind, 2, samples, seed=seed), drawn("random", 2, samples, seed=seed + 1)
-    functions = both(loss, kernel, num_bins=num_bins, window_radius=radius)
+    functions = both(loss, kernel, num_bins=num_bins, window_radius=tenths / 10)
     check_mi(functions, [x, (x + y).float().double()], torch.float64 if double else torch.float32, kernel, num_bins)
 
 
