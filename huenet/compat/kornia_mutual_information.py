@@ -212,8 +212,8 @@ class NMILossFromRef3D(NMILossFromRef):
 
 
 def _first_outside(radius: float, dtype: torch.dtype, kernel: MIKernel) -> float:
-    """The smallest distance of a dtype that is outside, as kornia rounds: it divides by the radius for "xu", and compares with it for
-    the others."""
+    """The smallest distance of a dtype that is outside, as kornia rounds: it divides by the radius for "xu", and compares with it
+    for the others."""
     distance, up = (torch.tensor(value, dtype=dtype, device="cpu") for value in (radius, math.inf))
 
     def inside(distance: Tensor) -> bool:
