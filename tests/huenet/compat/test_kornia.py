@@ -7,7 +7,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -343,7 +343,7 @@ def test_rectangular_counts(dtype, kind, num_bins, window_radius):
     assert torch.equal(counts, theirs._compute_joint_histogram(x, theirs.eps).double())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     loss=st.sampled_from(LOSSES), kernel=st.sampled_from(MI_KERNELS), kind=st.sampled_from(["random", "saturated", "8-bit"]),
     samples=st.integers(1, 500), num_bins=st.integers(2, 80), tenths=st.integers(3, 50), double=st.booleans(),
@@ -351,8 +351,12 @@ def test_rectangular_counts(dtype, kind, num_bins, window_radius):
 )  # fmt: skip
 def test_random_mutual_information(loss, kernel, kind, samples, num_bins, tenths, double, seed):
     x, y = drawn(kind, 2, samples, seed=seed), drawn("random", 2, samples, seed=seed + 1)
+    y = (x + y).float().double()
+    # where all pairs are in one cell, a normalised loss and its slopes are ratios of roundings
+    module = theirs_losses.MILossFromRef(y, None, getattr(theirs_losses.MIKernel, kernel), num_bins, tenths / 10)
+    assume(module.entropies(x)[2].min() > 0.1)
     functions = both(loss, kernel, num_bins=num_bins, window_radius=tenths / 10)
-    check_mi(functions, [x, (x + y).float().double()], torch.float64 if double else torch.float32, kernel, num_bins)
+    check_mi(functions, [x, y], torch.float64 if double else torch.float32, kernel, num_bins)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
