@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from huenet.compat import kornia as ours
-from huenet.kernels.common import devices, operator
 from tests.assertions import assert_close
 from tests.largest import LargestTensor
 
@@ -439,11 +438,8 @@ def test_what_is_not_finite_is_seen(bad, kernel):
         lambda x, c: ours.mutual_information_loss(x, x.flip(1), kernel_function=ours.MIKernel.rectangular),
     ],
 )
-def test_nothing_of_samples_times_bins(call, monkeypatch):
+def test_nothing_of_samples_times_bins(call):
     """Of 2^18 samples and 64 bins, 2^24 numbers; pieces are of 2^18, in float64 at most, and a few numbers a sample."""
-    # called without the dispatcher, within which operations are not seen
-    monkeypatch.setattr(operator, "_traced", lambda tensors: False)
-    devices.hold_freed_memory()  # 31 MB, once in a process, that nothing is written to
     x = drawn("random", 1, 2**18).float().requires_grad_()
     with LargestTensor() as largest:
         result = call(x, torch.arange(64) / 64)
