@@ -184,7 +184,7 @@ def test_soft_counts_of_half_precision(dtype):
         (lambda x: histc(x * float("nan"), 5), ValueError, "the extremes of input, .* must be finite"),
         (lambda x: histc(x, 5, out=torch.empty(5).double()), TypeError, "out must be a tensor of input's dtype and device"),
         (lambda x: histc(x, 5, out=torch.empty(5), differentiable=True), ValueError, "out must be None with differentiable=True"),
-        (lambda x: histc(x, 5, differentiable=True, window="box"), ValueError, "bins.window must be one of"),
+        (lambda x: histc(x, 5, differentiable=True, window="square"), ValueError, "bins.window must be one of"),
     ],
 )
 def test_bad_input_is_named(call, error, message):
