@@ -105,7 +105,7 @@ class GlobalMutualInformationLoss(nn.Module):
             return joint_histogram(x, y, self._bins, backend=self.backend)
         centers = self._bins.centers.to(x.device)
         alpha = 0.5 * (self._bins.scale / self._bins.bandwidth) ** 2
-        return parzen_sums(x, y, centers, centers, alpha, normalized=True).joint.to(x.dtype) / x.shape[1]
+        return parzen_sums(x, y, centers, centers, alpha, normalized=True).joint / x.shape[1]
 
     def _spline(self, pred: Tensor, target: Tensor) -> Tensor:
         placed = self._placed_as_monai if self.strict else self._placed

@@ -108,7 +108,7 @@ class NMI:
         weights = None if chosen is None else chosen.to(x.dtype)
         count = x.shape[1] if chosen is None else chosen.sum(-1).clamp_min(1).view(-1, 1, 1)
         joint = parzen_sums(x, y, centers, centers, alpha, normalized=True, weights=weights).joint / count
-        return smoothed_information(joint, 0, _EPS).to(x.dtype)
+        return smoothed_information(joint, 0, _EPS)
 
     def _of_patches(self, x: Tensor, y: Tensor) -> Tensor:
         """(R, N) twice -> (R,), some rows at a time, made anew for a gradient if there are more."""
