@@ -19,6 +19,7 @@ from ..kernels.common.arguments import integer, number
 from ..kernels.common.bins import MeasuredBins
 from ..kernels.common.devices import full_precision
 from ..losses.arguments import at_least_float32, not_negative, result_dtype
+from .parzen import NARROWEST, parzen_sums
 
 KERNEL_TYPES = ("gaussian", "b-spline")
 REDUCTIONS = ("mean", "sum", "none")
@@ -40,6 +41,7 @@ class GlobalMutualInformationLoss(nn.Module):
             no gradient.
         num_bins: bins of each image, at least 2; of "b-spline" at least 5.
         sigma_ratio: the Gaussian's standard deviation in bin widths, positive. MONAI computes it in float32, and so is it here.
+            Below 0.06 plain PyTorch serves, by blocks of pixels.
         reduction: "mean" or "sum" over the batch, or "none"; MONAI's enum values too.
         smooth_nr, smooth_dr: constants of the formula, at least 0.
         strict: whether "b-spline" is as MONAI's code has it: pixels in the upper 1 / (num_bins - 4) of the range are clamped to a
@@ -90,20 +92,25 @@ class GlobalMutualInformationLoss(nn.Module):
         _check(pred, target)
         with full_precision(pred):
             samples = [at_least_float32(image).reshape(len(image), -1) for image in (pred, target)]
-            (x, bins_x), (y, bins_y) = self._gaussian(*samples) if self.kernel_type == "gaussian" else self._spline(*samples)
-            joint = joint_histogram(x, y, bins_x, bins_y, backend=self.backend)
+            joint = self._gaussian(*samples) if self.kernel_type == "gaussian" else self._spline(*samples)
             loss = -smoothed_information(joint, self.smooth_nr, self.smooth_dr)
             if self.reduction != "none":
                 loss = loss.mean() if self.reduction == "mean" else loss.sum()
         dtype = result_dtype(pred)
         return loss.to(dtype if self.kernel_type == "gaussian" else torch.promote_types(dtype, torch.float32))
 
-    def _gaussian(self, *images: Tensor) -> list[tuple[Tensor, Bins]]:
-        return [(x.clamp(0, 1), self._bins) for x in images]
+    def _gaussian(self, *images: Tensor) -> Tensor:
+        x, y = (image.clamp(0, 1) for image in images)
+        if self._bins.bandwidth >= NARROWEST:
+            return joint_histogram(x, y, self._bins, backend=self.backend)
+        centers = self._bins.centers.to(x.device)
+        alpha = 0.5 * (self._bins.scale / self._bins.bandwidth) ** 2
+        return parzen_sums(x, y, centers, centers, alpha, normalized=True).joint / x.shape[1]
 
-    def _spline(self, pred: Tensor, target: Tensor) -> list[tuple[Tensor, Bins | MeasuredBins]]:
+    def _spline(self, pred: Tensor, target: Tensor) -> Tensor:
         placed = self._placed_as_monai if self.strict else self._placed
-        return [placed(pred, "bspline"), placed(target.detach(), "box")]
+        (x, bins_x), (y, bins_y) = placed(pred, "bspline"), placed(target.detach(), "box")
+        return joint_histogram(x, y, bins_x, bins_y, backend=self.backend)
 
     def _placed(self, x: Tensor, window: str) -> tuple[Tensor, MeasuredBins]:
         """Bins about samples (B, N), their least on the third's centre, their largest on the last but one's."""

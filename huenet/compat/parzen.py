@@ -1,16 +1,21 @@
 """Joint sums of Gaussian Parzen windows about any centres, uneven ones or those of a range with a gradient, which `Bins` cannot
-express: by blocks of samples, in plain PyTorch; a backward pass makes them anew, one at a time.
+express, and of windows much narrower than a bin. By blocks of samples, in plain PyTorch; a backward pass makes them anew, one at a
+time.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..kernels.common.devices import budget
 
+#: bandwidth in bins below which this serves normalized bins too: halfway between bins, the operators' shares, one over the sums of
+#: the responses on both axes, exp(1 / (4 bandwidth^2)), near the end of float32 there
+NARROWEST = 0.06
 #: responses of one image that are made at a time
 CPU_RESPONSES, DEVICE_RESPONSES = 1 << 18, 1 << 24
 
@@ -38,6 +43,8 @@ def parzen_sums(
     """Sums over samples x and y (R, N) of w_n exp(-alpha (x_n - c_k)^2) for centres (Kx,) and (Ky,), each sample's responses
     divided by their sum if `normalized`; w are weights (R, N), 1 if None. Differentiable any number of times.
     """
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    x, y, centers_x, centers_y = (z.to(dtype) for z in (x, y, centers_x, centers_y))
     bins = max(len(centers_x), len(centers_y))
     step = max(1, budget(x, CPU_RESPONSES, DEVICE_RESPONSES) // (len(x) * bins))
     total = None

@@ -20,7 +20,7 @@ from ..kernels import Bins, joint_histogram, smoothed_information
 from ..kernels.common.arguments import integer, number
 from ..kernels.common.devices import budget, full_precision
 from ..losses.arguments import at_least_float32, result_dtype
-from .parzen import ParzenSums, parzen_sums
+from .parzen import NARROWEST, ParzenSums, parzen_sums
 
 #: added to quotients and within the logarithm
 _EPS = 1e-7
@@ -103,12 +103,12 @@ class NMI:
         """(R, N) twice -> (R,), of the voxels that are chosen."""
         if self._bins is not None:
             return smoothed_information(joint_histogram(x, y, self._bins, weights=chosen, backend=self.backend), 0, _EPS)
-        centers = self.bin_centers.to(x)
+        centers = self.bin_centers.to(x.device)
         alpha = 0.5 / (self.sigma_ratio * _spacing(self.bin_centers)) ** 2
         weights = None if chosen is None else chosen.to(x.dtype)
         count = x.shape[1] if chosen is None else chosen.sum(-1).clamp_min(1).view(-1, 1, 1)
         joint = parzen_sums(x, y, centers, centers, alpha, normalized=True, weights=weights).joint / count
-        return smoothed_information(joint, 0, _EPS).to(x.dtype)
+        return smoothed_information(joint, 0, _EPS)
 
     def _of_patches(self, x: Tensor, y: Tensor) -> Tensor:
         """(R, N) twice -> (R,), some rows at a time, made anew for a gradient if there are more."""
@@ -218,7 +218,7 @@ class MutualInformation:
         """Information of maps of probabilities or similarities, one channel for each label, (B, K, ...) -> (B,)."""
         _check("x", x, "y", y)
         with full_precision(x):
-            u, v = (at_least_float32(self._channels(name, z)) for name, z in (("x", x), ("y", y)))
+            u, v = _together(self._channels("x", x), self._channels("y", y))
             sums = ParzenSums((u @ v.mT).double(), u.sum(-1).double(), v.sum(-1).double())
         return _information(sums).to(result_dtype(x, y))
 
@@ -234,7 +234,7 @@ class MutualInformation:
     def _of_rows(self, x: Tensor, y: Tensor) -> Tensor:
         """(B, C, N) twice -> (B, C)."""
         with full_precision(x):
-            placed = [self._placed(at_least_float32(z)) for z in (x, y)]
+            placed = [self._placed(z) for z in _together(x, y)]
             (u, centers_u), (v, centers_v) = placed
             sums = parzen_sums(u.flatten(0, 1), v.flatten(0, 1), centers_u, centers_v, self.soft_bin_alpha, normalized=False)
         return _information(sums).view(x.shape[:2]).to(result_dtype(x, y))
@@ -248,6 +248,12 @@ class MutualInformation:
             steps = torch.arange(self.nb_bins, dtype=z.dtype, device=z.device) / (self.nb_bins - 1)
             centers = low + (high - low) * steps
         return z.clamp(self.min_clip, self.max_clip), centers
+
+
+def _together(x: Tensor, y: Tensor) -> list[Tensor]:
+    """In their common dtype, half precision as float32."""
+    dtype = torch.promote_types(x.dtype, y.dtype)
+    return [at_least_float32(z.to(dtype)) for z in (x, y)]
 
 
 def _information(sums: ParzenSums) -> Tensor:
@@ -270,11 +276,12 @@ def _spacing(centers: Tensor) -> float:
 
 
 def _even_bins(centers: Tensor, sigma_ratio: float, max_clip: float) -> Bins | None:
-    """Bins about centres; None where these are uneven beyond float32's rounding, or some of [0, max_clip] is in none of them."""
+    """Bins about centres; None where these are uneven beyond float32's rounding, where some of [0, max_clip] is in none of them,
+    and where the Gaussian is too narrow for the operators."""
     spacing, rounding = _spacing(centers), 2**-23 * centers.abs().max().item()
     even = centers[0] + spacing * torch.arange(len(centers), dtype=torch.float64, device="cpu")
     low, high = centers[0].item() - spacing / 2, centers[-1].item() + spacing / 2
-    if (centers - even).abs().max() > rounding or low > rounding or high < max_clip - rounding:
+    if sigma_ratio < NARROWEST or (centers - even).abs().max() > rounding or low > rounding or high < max_clip - rounding:
         return None
     return Bins(len(centers), low, high, sigma_ratio, "open", "rbf", normalized=True)
 

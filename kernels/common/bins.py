@@ -181,10 +181,9 @@ class Bins:
         return max(abs(self.low), abs(self.high)) + 1 / (torch.finfo(dtype).eps * self.scale)
 
     @property
-    def overlaps(self) -> bool:
-        """Whether windows overlap so much that responses to samples in the range never sum to less than a sixteenth of the peak:
-        moments of cells are right to some roundings of the peak, and may only then be divided by the sum."""
-        return _least_sum(WINDOWS[self.window], self.effective_bandwidth) >= 1 / 16
+    def overlap(self) -> float:
+        """The least that responses to a sample in the range sum to, of the window's peak."""
+        return _least_sum(WINDOWS[self.window], self.effective_bandwidth)
 
     def response(self, u: Tensor) -> Tensor:
         """The window at distance u (bin widths) from a bin's centre."""

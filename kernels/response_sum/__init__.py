@@ -11,6 +11,9 @@ from ..common.bins import Bins, MeasuredBins, as_bins, placed
 from ..common.operator import Operator
 from . import portable, reference
 
+#: of the window's peak: the least that responses may be divided by, so that the square of its reciprocal is a float32
+_LEAST = 2.0**-56
+
 OPERATOR = Operator(
     "response_sum",
     "x",
@@ -47,6 +50,7 @@ def counted_once(
     samples = []
     for x, bins in axes:
         if bins.normalized:
+            check_overlap(bins, _LEAST)
             x = x.clamp(bins.low, bins.high) if bins.boundary == "open" else x
             total = OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)
             counted = torch.where(total == 0, 0, 1 / torch.where(total == 0, 1, total))  # a NaN is not, and stays
@@ -55,10 +59,11 @@ def counted_once(
     return samples, shares
 
 
-def check_overlap(bins: Bins) -> None:
-    """ValueError where responses are to be divided by their sum, and one histogram's moments are too coarse for it."""
-    if bins.normalized and not bins.overlaps:
+def check_overlap(bins: Bins, least: float = 2.0**-4) -> None:
+    """ValueError where responses are to be divided by sums that may be less than that of the window's peak: moments of cells are
+    right to some roundings of the peak."""
+    if bins.normalized and bins.overlap < least:
+        narrower = " (joint histograms take narrower ones)" if least > _LEAST else ""
         raise ValueError(
-            "bins.bandwidth must be such that neighbouring windows overlap where bins are normalized (joint histograms take "
-            f"narrower ones), got {bins}"
+            f"bins.bandwidth must be such that neighbouring windows overlap where bins are normalized{narrower}, got {bins}"
         )

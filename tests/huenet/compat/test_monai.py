@@ -108,7 +108,9 @@ SHAPES = [(2, 1, 17, 19), (1, 2, 6, 7, 8), (3, 200), (1, 1, 40, 41), (2, 1, 9, 1
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("num_bins, sigma_ratio", [(23, 0.5), (32, 1.0), (64, 0.1), (2, 0.3), (16, 2.0), (9, 0.1)])
+@pytest.mark.parametrize(
+    "num_bins, sigma_ratio", [(23, 0.5), (32, 1.0), (64, 0.1), (2, 0.3), (16, 2.0), (9, 0.1), (9, 0.061), (9, 0.05), (12, 0.04)]
+)
 def test_gaussian_is_monais(dtype, shape, num_bins, sigma_ratio):
     settings = "gaussian", num_bins, sigma_ratio, "none"
     x, y = images(*shape, seed=num_bins)
@@ -167,6 +169,21 @@ def test_the_gaussian_is_rounded_as_monais():
     """To the last digit of its factor, here 967.99994."""
     factor = 22**2 / (2 * gaussian_bins(23, 0.5).bandwidth ** 2)
     assert factor == pytest.approx(967.9999389648438, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_the_narrowest_gaussian_counts_the_nearest_bin(dtype):
+    """NaN in MONAI, whose responses are all 0."""
+    x, y = (z.clamp(0, 1).to(dtype) for z in images(1, 1, 40, 41))
+    settings = "gaussian", 9, 1e-3, "none"
+    a, b = (torch.nn.functional.one_hot((z.double() * 8).round().long().flatten(), 9).double() for z in (x, y))
+    joint = a.mT @ b / len(a)
+    independent = a.mean(0).unsqueeze(-1) * b.mean(0)
+    expected = -(joint * ((joint + 1e-7) / (independent + 1e-7) + 1e-7).log()).sum()
+    found, gradients = with_gradients(GlobalMutualInformationLoss(*settings), x, y)
+    assert abs(found.item() - expected.item()) < VALUE[dtype]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert monai(*settings, exact=False)(x, y).isnan()
 
 
 def test_strict_changes_what_it_says_only():
@@ -255,6 +272,20 @@ def test_half_precision(kernel_type, dtype):
     assert x.grad.dtype == dtype and x.grad.any()
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(loss(x, y), expected) and torch.equal(loss(x.float(), y.float()), expected)
+
+
+@pytest.mark.parametrize("kernel_type, sigma_ratio", [("gaussian", 0.5), ("gaussian", 0.05), ("b-spline", 0.5)])
+def test_images_of_two_dtypes(kernel_type, sigma_ratio):
+    """Computed in the wider one, returned in pred's."""
+    x, y = images(2, 1, 8, 9)
+    loss = GlobalMutualInformationLoss(kernel_type, sigma_ratio=sigma_ratio)
+    expected = loss(x, y)
+    for dtypes in ((torch.float32, torch.float64), (torch.float64, torch.float32), (torch.float16, torch.float64)):
+        found = loss(*(z.to(dtype) for z, dtype in zip((x, y), dtypes)))
+        if dtypes[0] == torch.float16:
+            assert found.dtype == (torch.float16 if kernel_type == "gaussian" else torch.float32)
+        else:
+            assert found.dtype == dtypes[0] and abs(found.item() - expected.item()) < 1e-6
 
 
 @pytest.mark.parametrize("kernel_type", KERNELS)

@@ -140,8 +140,9 @@ def check(found, formula, x: Tensor, y: Tensor, dtype: torch.dtype, split: bool 
         (UNEVEN, 0.5, 1),
         (EVEN * 0.5, 0.5, 1),
         ([0.1, 0.9], 0.4, 0.7),
+        (EVEN, 0.04, 1),
     ],
-    ids=["even", "scaled", "ends", "uneven", "beyond", "two"],
+    ids=["even", "scaled", "ends", "uneven", "beyond", "two", "narrow"],
 )
 def test_nmi(dtype, shape, centers, sigma_ratio, max_clip):
     """Through the operators and, where centres are uneven or the range goes beyond them, through blocks."""
@@ -304,6 +305,17 @@ def test_half_precision(loss, dtype):
     assert torch.equal(loss(x, y), expected.to(dtype))
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(loss(x, y), expected) and torch.equal(loss(x.float(), y.float()), expected)
+
+
+def test_images_of_two_dtypes():
+    """Computed and returned in the wider one."""
+    x, y = volumes(2, 1, 8, 9)
+    losses = NMI(EVEN, (8, 9)).loss, NMI(UNEVEN, (8, 9)).loss, MutualInformation().channelwise, MutualInformation().volumes
+    for loss in losses:
+        assert_close(loss(x.float(), y), loss(x, y), 1e-10)
+        assert loss(x, y.float()).dtype == torch.float64
+    u, v = x.softmax(2), y.softmax(2)
+    assert_close(MutualInformation().maps(u.float(), v), MutualInformation().maps(u.float(), v.float()), 1e-4)
 
 
 def test_a_nan_shows():
