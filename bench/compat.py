@@ -42,32 +42,32 @@ def feature_maps(case: Case) -> tuple[Tensor, Tensor]:
     return tuple(points.mT.unflatten(2, (case.side, case.side)).contiguous() for points in images.matching_points(case))
 
 
-def monai(module: Any, case: Case) -> Any:
+def monai(module: Any, case: Case, **backend: str) -> Any:
     """MONAI's loss of module `monai.losses`, or ours: one number for each item."""
-    loss = module.GlobalMutualInformationLoss(num_bins=case.bins, reduction="none")
+    loss = module.GlobalMutualInformationLoss(num_bins=case.bins, reduction="none", **backend)
     return lambda given: loss(given.x, given.y)
 
 
-def kornia_histogram(module: Any, case: Case) -> Any:
+def kornia_histogram(module: Any, case: Case, **backend: str) -> Any:
     def run(given: Any) -> Tensor:
         centers = (torch.arange(case.bins, dtype=given.x.dtype, device=given.x.device) + 0.5) / case.bins
-        return module.histogram(given.x, centers, centers.new_tensor(BANDWIDTH / case.bins))
+        return module.histogram(given.x, centers, centers.new_tensor(BANDWIDTH / case.bins), **backend)
 
     return run
 
 
-def kornia_image(module: Any, case: Case) -> Any:
-    return lambda given: module.image_histogram2d(given.x, 0.0, 1.0, case.bins)[0]
+def kornia_image(module: Any, case: Case, **backend: str) -> Any:
+    return lambda given: module.image_histogram2d(given.x, 0.0, 1.0, case.bins, **backend)[0]
 
 
-def kornia_information(module: Any, case: Case) -> Any:
-    return lambda given: module.mutual_information_loss(given.x, given.y, num_bins=case.bins)
+def kornia_information(module: Any, case: Case, **backend: str) -> Any:
+    return lambda given: module.mutual_information_loss(given.x, given.y, num_bins=case.bins, **backend)
 
 
-def histogan(case: Case) -> Any:
+def histogan(case: Case, backend: str) -> Any:
     from huenet.compat.histogan import RGBuvHistBlock
 
-    block = RGBuvHistBlock(h=case.bins, insz=case.side)
+    block = RGBuvHistBlock(h=case.bins, insz=case.side, backend=backend)
     return lambda given: block(given.x)
 
 
@@ -89,10 +89,10 @@ def histogan_formula(case: Case) -> Any:
     return run
 
 
-def contextual(case: Case) -> Any:
+def contextual(case: Case, backend: str) -> Any:
     from huenet.compat.contextual import contextual_loss
 
-    return lambda given: contextual_loss(given.x, given.y)
+    return lambda given: contextual_loss(given.x, given.y, backend=backend)
 
 
 def contextual_formula(case: Case) -> Any:

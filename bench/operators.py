@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -59,7 +59,7 @@ class Operator:
     #: whose float64 result is the truth: `torch`, where the dense one would not fit, is held against that at smaller sizes
     truth: Callable[[Case], str] = lambda case: "reference"
     #: the power of an image's samples with which its time grows
-    order: int = 1
+    order: float = 1
     #: operations and bytes of huenet's algorithm: (case, provider) -> Work; None: not in the roofline
     work: Callable[[Case, str], costs.Work] | None = None
 
@@ -265,25 +265,24 @@ OPERATORS = {
 def _compat(
     title: str,
     inputs: Callable[[Case], Inputs],
-    function: Callable[[Any, Case], Run],
+    function: Callable[..., Run],
     modules: dict[str, str],
     provider: str,
     dims: int = 2,
-    **options: Any,
 ) -> Operator:
     """A function of `huenet.compat`, made of a module, beside the original, which is made of its own."""
-    build = lambda name: lambda case: function(importlib.import_module(name), case)  # noqa: E731
+    module = importlib.import_module
     return Operator(
         title,
         inputs,
-        lambda case, backend: build(modules["huenet"])(case),
+        lambda case, backend: function(module(modules["huenet"]), case, backend=backend),
         None,
-        {provider: build(modules[provider])},
+        {provider: lambda case: function(module(modules[provider]), case)},
         base=images.whole_shape,
         truth=lambda case: provider if compat.fits(case.batch * case.side**dims, case.bins) else "torch",
         # as far as the originals' own formulas are rounded in float32, see tests/huenet/compat
         conditioning=5.0,
-        **options,
+        order=dims / 2,
     )
 
 
@@ -314,7 +313,7 @@ OPERATORS |= {
     "compat_histogan": Operator(
         "HistoGAN's RGBuvHistBlock",
         lambda case: Inputs(("x",), fixed={"x": compat.color_images(case)}),
-        lambda case, backend: compat.histogan(case),
+        compat.histogan,
         None,
         {"formula": compat.histogan_formula},
         conditioning=12.5,  # twice what the formula itself is off by in float32, whose logarithms of dark pixels are steep
@@ -324,7 +323,7 @@ OPERATORS |= {
     "compat_contextual": Operator(
         "contextual_loss_pytorch's contextual_loss",
         lambda case: Inputs(("x",), fixed=dict(zip("xy", compat.feature_maps(case)))),
-        lambda case, backend: compat.contextual(case),
+        compat.contextual,
         None,
         {"formula": compat.contextual_formula},
         conditioning=5.0,
