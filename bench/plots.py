@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from . import tables
 from .cases import HEADLINES, POINTS, SIZES, Case
 from .compare import KEYS, OURS
+from .compat import CALLS
 from .operators import OPERATORS
 from .providers import PROVIDERS
 from .tables import Results
@@ -29,6 +30,10 @@ STYLES = {
     "monai": ("#9467bd", "D"),
     "keops": ("#e377c2", "P"),
     "pot": ("#bcbd22", "X"),
+    "pot_linear": ("#dbdb8d", "X"),
+    "kornia_own": ("#2ca02c", "^"),
+    "monai_own": ("#9467bd", "D"),
+    "formula": ("#1f77b4", "s"),
     "huenet_order_1": ("#ff9896", "o"),
     "histc": ("#7f7f7f", "x"),
     "numpy": ("#7f7f7f", "+"),
@@ -47,8 +52,9 @@ PART_COLORS = ("#7f7f7f", "#1f77b4", "#9467bd", "#d62728", "#2ca02c", "#c7c7c7")
 
 def draw(results: Results, folder: Path) -> list[Path]:
     """Draw every plot that the run has figures for, as PNG files in the folder."""
+    grown = [operator for operator in OPERATORS if operator not in CALLS]
     figures = {
-        name: _growth(results, field, label, [operator for operator in OPERATORS if (operator in SIZES) == others])
+        name: _growth(results, field, label, [operator for operator in grown if (operator in SIZES) == others])
         for name, (field, label, others) in FIGURES.items()
     }
     figures |= {"speedup": _speedup(results), "roofline": _roofline(results), "training": _training(results)}

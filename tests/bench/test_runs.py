@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import providers, readme, results, run, tables
+from bench import plots, providers, readme, results, run, tables
 from bench.cases import Case
 from bench.compare import compare
 from bench.run import EFFORTS, Measurement
@@ -236,3 +236,7 @@ def test_a_real_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert provider["both"]["min"] <= provider["both"]["median"] <= provider["both"]["p90"]
     assert {"samples.png", "speedup.png", "summary.md"} <= {file.name for file in tmp_path.iterdir()}
     assert command.main(["plot", str(tmp_path / "results.json")]) == 0
+
+
+def test_every_provider_has_a_style() -> None:
+    assert set(plots.STYLES) == set(providers.PROVIDERS)
