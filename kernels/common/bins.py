@@ -58,6 +58,8 @@ class Bins:
 
     #: the bins as a string, the form in which they pass through registered operators (whose arguments are plain values)
     spec: str = field(init=False, repr=False, compare=False)
+    #: of normalized bins, the least that responses to a sample in the range sum to, of the window's peak
+    overlap: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", integer("bins.count", self.count))
@@ -77,6 +79,7 @@ class Bins:
         width = number("bins.bandwidth", self.effective_bandwidth)
         if not isinstance(self.normalized, bool):
             raise TypeError(f"bins.normalized must be True or False, got {self.normalized!r}")
+        object.__setattr__(self, "overlap", _overlap(self.window, width) if self.normalized else 1.0)
         values = self.count, self.low, self.high, width, self.boundary, self.window, self.normalized
         object.__setattr__(self, "spec", ",".join(map(str, values)))
 
@@ -180,11 +183,6 @@ class Bins:
         """Samples on a circle must be nearer to 0 than this: beyond, the numbers of `dtype` are more than a bin apart."""
         return max(abs(self.low), abs(self.high)) + 1 / (torch.finfo(dtype).eps * self.scale)
 
-    @property
-    def overlap(self) -> float:
-        """The least that responses to a sample in the range sum to, of the window's peak."""
-        return _least_sum(WINDOWS[self.window], self.effective_bandwidth)
-
     def response(self, u: Tensor) -> Tensor:
         """The window at distance u (bin widths) from a bin's centre."""
         return WINDOWS[self.window].response(u, self.effective_bandwidth)
@@ -206,6 +204,11 @@ class Bins:
     def from_spec(spec: str) -> Bins:
         count, low, high, bandwidth, boundary, window, normalized = spec.split(",")
         return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window, normalized == "True")
+
+
+@torch.compiler.assume_constant_result  # not a tensor of the graph's
+def _overlap(window: str, bandwidth: float) -> float:
+    return _least_sum(WINDOWS[window], bandwidth)
 
 
 @functools.lru_cache(maxsize=256)

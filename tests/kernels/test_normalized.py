@@ -71,3 +71,12 @@ def test_sums_of_responses():
         counted = soft_histogram(x.unsqueeze(-1), Bins(bins.count, bins.low, bins.high, bins.bandwidth, bins.boundary, bins.window))
         assert_close(response_sum(x, bins), counted.sum(-1), EXACT)
     assert response_sum(torch.tensor([[0.5, torch.nan], [0.5, torch.inf]]), 8).isnan().any(-1).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("made_inside", [False, True])
+def test_compiled_whole(made_inside):
+    make = lambda: Bins(16, window="rbf", normalized=True)  # noqa: E731
+    bins, x = make(), samples(2, 90, dtype=torch.float32, spill=0.0)
+    function = lambda x: soft_histogram(x, make() if made_inside else bins).square().sum()  # noqa: E731
+    compiled = torch.compile(function, backend="aot_eager", fullgraph=True, dynamic=True)
+    assert_close(compiled(x), function(x), EXACT)
