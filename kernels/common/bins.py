@@ -37,8 +37,10 @@ class Bins:
             as its tails have no end), `box` (hard: 1 up to `bandwidth` on either side, 1/2 at the ends), `epanechnikov`, `xu`
             (kornia's for mutual information), `truncated_gaussian` (`rbf` within `bandwidth`).
         normalized: divide each sample's responses by their sum over all bins, so that each sample counts once wherever it lies, as
-            MONAI's and VoxelMorph's information has it. Samples outside an `open` range then count as its nearer end, and have no
-            gradient.
+            MONAI's and VoxelMorph's information has it. Samples outside an `open` range, or farther outside a `reflect` one than it
+            is wide, then count as the nearer end, and have no gradient. Functions raise ValueError where windows hardly overlap:
+            where responses to a sample in the range sum to less than 1/16 of the peak, joint histograms and their information
+            below 2^-56; patches, and information with marginals="histogram", have no normalized bins.
 
     Samples outside the range are defined by the same formulas: `open` counts what reaches in, `reflect` adds exactly the
     images -t and 2K - t, `circular` wraps, as far as bins can be told apart: beyond 2^23 bins in float32 and 2^52 in float64
@@ -204,6 +206,12 @@ class Bins:
     def from_spec(spec: str) -> Bins:
         count, low, high, bandwidth, boundary, window, normalized = spec.split(",")
         return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window, normalized == "True")
+
+
+def divides_well(bins: Bins) -> bool:
+    """Whether responses that are right to some roundings of the window's peak may be divided by their sum, where they are to be: it
+    is a sixteenth of the peak at least."""
+    return bins.overlap >= 2.0**-4
 
 
 @torch.compiler.assume_constant_result  # not a tensor of the graph's

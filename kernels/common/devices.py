@@ -26,9 +26,13 @@ def full_precision(like: Tensor) -> contextlib.AbstractContextManager[None]:
 
 
 def one_core(few: bool = True) -> contextlib.AbstractContextManager[None]:
-    """Context in which this thread's operations on CPU tensors use one core, where samples are few; torch has a number of threads
-    for each thread of the program. For what is many operations of some microseconds, of which others would share the least part,
-    and be waited for: on a machine that is busy, milliseconds each time."""
+    """Context in which this thread's operations on CPU tensors use one core, where samples are few. For what is many operations of
+    some microseconds, of which others would share the least part, and be waited for: on a machine that is busy, milliseconds each
+    time.
+
+    torch has a number of threads for each thread of the program, of which one that begins meanwhile takes this one's:
+    `torch.set_num_threads` in it says otherwise.
+    """
     return cores(1) if few else contextlib.nullcontext()
 
 

@@ -25,8 +25,8 @@ class Window:
     response: Callable[[Tensor, float], Tensor]
     derivative: Callable[[Tensor, float], Tensor]
     #: the same for kernels: (u, W, 1 / W, CONSTANT) -> value
-    kernel_response: Callable[[Any, Any, Any], Any]
-    kernel_derivative: Callable[[Any, Any, Any], Any]
+    kernel_response: Callable[[Any, Any, Any, Any], Any]
+    kernel_derivative: Callable[[Any, Any, Any, Any], Any]
     natural_bandwidth: float
     #: distance |u| in bins beyond which the response is at most eps of its mass, from (bandwidth, eps)
     reach: Callable[[float, float], float]
@@ -86,7 +86,7 @@ WINDOWS = {
     "inverse_quadratic": Window(
         *_forms("inverse_quadratic"),
         natural_bandwidth=1.0,
-        reach=lambda w, eps: w * math.sqrt(1 / eps),
+        reach=lambda w, eps: w / eps,  # what lies beyond adds up to so much
         even_sum=lambda w: False,
         endless=True,
     ),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..common.bins import Bins
+from ..common.bins import Bins, divides_well
 from ..common.separated import separated
 from ..common.tiles import Tiling
 from ..common.windows import WINDOWS, Window
@@ -93,7 +93,8 @@ def _candidates(bins: Bins, window: Window, dtype: torch.dtype) -> list[_Candida
     found = []
     if tiling.margin:
         found.append(_Candidate(None, tiling.count, tiling.reach, tiling.tile, _number_cost(bins, tiling.reach, dtype), 1.0))
-    for exponent in range(NARROWEST, WIDEST + 1):
+    # responses by polynomials are right to some roundings of the peak: too coarse to be divided by small sums
+    for exponent in range(NARROWEST, WIDEST + 1) if divides_well(bins) else ():
         axis = of_cells(bins, window, dtype, 2.0**exponent, True)
         if axis is not None:
             found.append(_Candidate(exponent, axis.count, axis.size, axis.size, POLYNOMIAL, axis.reach))

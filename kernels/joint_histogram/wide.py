@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-from ..common.bins import Bins
+from ..common.bins import Bins, divides_well
 from ..common.polynomials import MOST_CHEBYSHEV, MOST_TERMS
 from ..common.windows import WINDOWS, Window
 from .axes import CellsAxis, of_cells
@@ -76,7 +76,7 @@ def cells_for(
     """The cells of both axes for images of so many samples; None where neither window is wide, for more than `most_pairs`, or where
     they are no gain over `tiled`, the squares of 32 x 32 bins that a sample reaches and whether responses separate, or without it
     over all bins."""
-    if max(bins.radius(dtype) for bins in (bins_x, bins_y)) <= NARROW:
+    if max(bins.radius(dtype) for bins in (bins_x, bins_y)) <= NARROW or not all(map(divides_well, (bins_x, bins_y))):
         return None
     x, y = (_widest(bins, WINDOWS[bins.window], dtype) for bins in (bins_x, bins_y))
     if x is None or y is None or x.count * y.count > most_pairs or x.extent * y.extent > MOST_NUMBERS:

@@ -49,7 +49,8 @@ def local_mutual_information(
             square patches of images. Channels together rather than one by one: (C, 8, 8).
         stride: pixels from one patch to the next, along each of these dimensions or the same for all. None is `patch`, side by
             side. Pixels that are left over at the ends are dropped, as by `torch.nn.functional.unfold` and `patch_histogram`.
-        weights: non-negative votes of the pixels, or a boolean mask, broadcastable to x; normalised in every patch. Where they sum
+        weights: non-negative votes of the pixels, or a boolean mask, broadcastable to x, with one for each along the last
+            dimension; normalised in every patch. Where they sum
             to zero the terms and their gradients are zero.
         marginals: "joint" or "histogram", as for `mutual_information`.
         backend: None, "torch", "triton" or "reference", as for `joint_histogram`.

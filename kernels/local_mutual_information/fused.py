@@ -12,7 +12,8 @@ def unserved(
     x: Tensor, y: Tensor, weights: Tensor | None, bins_x: Bins, bins_y: Bins, patches: Patches, marginals: str
 ) -> str | None:
     """Why the kernels cannot serve these bins, None if they can."""
-    return mutual_information.unserved(x, y, weights, bins_x, bins_y, marginals)
+    rows = x.new_empty(1, patches.pixels, device="meta")
+    return mutual_information.unserved(rows, rows, None if weights is None else rows, bins_x, bins_y, marginals)
 
 
 def forward(*arguments: Tensor | Bins | Patches | str | None) -> Tensor:

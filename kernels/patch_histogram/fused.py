@@ -107,7 +107,8 @@ def _backward_kernel(
 def unserved(x: Tensor, bins: Bins, patch: int, stride: int) -> str | None:
     """Why the kernels cannot serve these bins, None if they can: beyond, a sample has more than two images at the boundary."""
     radius = bins.radius(x.dtype)
-    return None if radius <= bins.count else f"needs at least {radius} bins for this window and dtype, got {bins}"
+    served = bins.boundary == "open" or radius <= bins.count
+    return None if served else f"needs at least {radius} bins for this window and dtype, got {bins}"
 
 
 def forward(x: Tensor, bins: Bins, patch: int, stride: int) -> Tensor:

@@ -128,17 +128,16 @@ class Moments:
 
     def _index(self, place: Tensor, places: int, shift: int) -> Tensor:
         """Where in (B, C, cell rows, cell columns, places) each pixel's `place`, int32 from -shift on, is; a list."""
-        return place.add_(_first_places(place.shape, self.cell, places, shift, place.device)).view(-1)
+        batch, channels, height, width = place.shape
+        columns = _places(width, self.cell, places, 0, place.device)
+        rows = _places(batch * channels * height, self.cell, width // self.cell * places, shift, place.device)
+        return place.add_(rows.view(batch, channels, height, 1)).add_(columns).view(-1)
 
 
-@functools.lru_cache(maxsize=4)
-def _first_places(shape: torch.Size, cell: int, places: int, shift: int, device: torch.device) -> Tensor:
-    """Where the places of each pixel's cell begin, (B, C, H, W) int32; the pieces of an image have the same."""
-    batch, channels, height, width = shape
-    columns = torch.arange(width, dtype=torch.int32, device=device).div_(cell, rounding_mode="floor").mul_(places)
-    rows = torch.arange(batch * channels * height, dtype=torch.int32, device=device)
-    rows = rows.div_(cell, rounding_mode="floor").mul_(width // cell * places).add_(shift)
-    return rows.view(batch, channels, height, 1) + columns
+@functools.lru_cache(maxsize=64)
+def _places(count: int, cell: int, places: int, shift: int, device: torch.device) -> Tensor:
+    """Where the places of each row's or column's cell begin, int32."""
+    return torch.arange(count, dtype=torch.int32, device=device).div_(cell, rounding_mode="floor").mul_(places).add_(shift)
 
 
 @functools.lru_cache(maxsize=256)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ..common import arguments
-from ..common.bins import Bins, MeasuredBins, as_bins, placed
+from ..common.bins import Bins, MeasuredBins, as_bins, divides_well, placed
+from ..common.boundaries import BOUNDARIES
 from ..common.operator import Operator
 from . import portable, reference
 
@@ -50,8 +51,9 @@ def counted_once(
     samples = []
     for x, bins in axes:
         if bins.normalized:
-            check_overlap(bins, _LEAST)
-            x = x.clamp(bins.low, bins.high) if bins.boundary == "open" else x
+            if bins.overlap < _LEAST:
+                _refuse(bins)
+            x = _within(x, bins)
             total = OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)
             counted = torch.where(total == 0, 0, 1 / torch.where(total == 0, 1, total))  # a NaN is not, and stays
             shares = counted / x.shape[-1] if shares is None else shares * counted
@@ -59,11 +61,19 @@ def counted_once(
     return samples, shares
 
 
-def check_overlap(bins: Bins, least: float = 2.0**-4) -> None:
-    """ValueError where responses are to be divided by sums that may be less than that of the window's peak: moments of cells are
-    right to some roundings of the peak."""
-    if bins.normalized and bins.overlap < least:
-        narrower = " (joint histograms take narrower ones)" if least > _LEAST else ""
-        raise ValueError(
-            f"bins.bandwidth must be such that neighbouring windows overlap where bins are normalized{narrower}, got {bins}"
-        )
+def _within(x: Tensor, bins: Bins) -> Tensor:
+    """Samples brought to where responses have a sum: the range, or with mirror images it and as much on either side."""
+    if BOUNDARIES[bins.boundary].periodic:
+        return x
+    beyond = BOUNDARIES[bins.boundary].beyond * (bins.high - bins.low)
+    return x.clamp(bins.low - beyond, bins.high + beyond)
+
+
+def check_overlap(bins: Bins) -> None:
+    """ValueError where a single histogram's moments of cells would be too coarse for what responses are divided by."""
+    if not divides_well(bins):
+        _refuse(bins, " (joint histograms take narrower ones)")
+
+
+def _refuse(bins: Bins, remark: str = "") -> None:
+    raise ValueError(f"bins.bandwidth must be such that neighbouring windows overlap where bins are normalized{remark}, got {bins}")

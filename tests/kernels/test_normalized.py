@@ -7,7 +7,7 @@ import torch
 
 from huenet.kernels import Bins, joint_histogram, mutual_information, patch_histogram, response_sum, soft_histogram
 from tests.assertions import assert_close
-from tests.kernels.normalized import BINS, EXACT, check, check_information, written_out
+from tests.kernels.normalized import BINS, EXACT, SINGLE, check, check_information, written_out
 from tests.kernels.strategies import samples
 
 
@@ -80,3 +80,22 @@ def test_compiled_whole(made_inside):
     function = lambda x: soft_histogram(x, make() if made_inside else bins).square().sum()  # noqa: E731
     compiled = torch.compile(function, backend="aot_eager", fullgraph=True, dynamic=True)
     assert_close(compiled(x), function(x), EXACT)
+
+
+@pytest.mark.parametrize("outside", [1.5, 2.4, 2.8125, 5.0, -0.7, -1.9, -40.0])
+def test_samples_far_outside_a_mirrored_range_count_once(outside):
+    bins = Bins(16, window="rbf", boundary="reflect", normalized=True)
+    for backend in ("torch", "reference"):
+        assert_close(soft_histogram(torch.tensor([outside]), bins, backend=backend).sum(), torch.tensor(1.0), SINGLE)
+
+
+@pytest.mark.parametrize("bandwidth", [0.14, 0.5])
+def test_many_samples_are_not_divided_by_what_polynomials_left(bandwidth):
+    """Of so many, cells would be the least work; they are right to roundings of the peak, which sums of 1e-3 would magnify."""
+    bins = Bins(32, window="rbf", bandwidth=bandwidth, normalized=True)
+    x, y = (samples(1 << 16, seed=seed, dtype=torch.float32, spill=0.0) for seed in (0, 1))
+    expected = written_out(x.double(), bins).mT @ written_out(y.double(), bins) / len(x)
+    assert_close(joint_histogram(x, y, bins), expected, SINGLE)
+    edge = torch.full((1 << 16,), 16.001 / 32)
+    at_edge = written_out(edge[:1].double(), bins).mT @ written_out(edge[:1].double(), bins)
+    assert_close(joint_histogram(edge, edge, bins), at_edge, 10 * SINGLE)  # a distance of half a bin, over a narrow window, squared

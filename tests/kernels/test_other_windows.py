@@ -91,3 +91,9 @@ def test_nan_and_infinity(window, boundary):
     if boundary == "open":
         far = soft_histogram(torch.tensor([0.2, torch.inf, -torch.inf], dtype=torch.float64), bins)
         assert_close(far, soft_histogram(torch.tensor([0.2], dtype=torch.float64), bins) / 3, EXACT)
+
+
+def test_tails_without_end_are_counted_whole():
+    """Of a window so narrow that its tails, beyond where one response is a rounding of the peak, are most of what far bins get."""
+    bins, x = Bins(256, window="inverse_quadratic", bandwidth=0.02), samples(20_000, dtype=torch.float32, spill=0.0)
+    assert_close(soft_histogram(x, bins), soft_histogram(x.double(), bins, backend="reference"), SINGLE)
