@@ -13,6 +13,7 @@ from torch import Tensor
 
 from huenet.kernels import Bins, harmonic_energy, patch_histogram
 from tests.assertions import assert_close, assert_gradients_close
+from tests.kernels.agreement import SINGLE
 from tests.kernels.strategies import bins_of, gradients, samples
 
 EXACT, SINGLE = 1e-12, 2e-6
@@ -152,5 +153,9 @@ def test_gradcheck_and_opcheck():
 
 
 def test_what_it_cannot_serve_is_said():
+    """Beyond, a sample would have more images at the boundary than two; an open one has none."""
+    image = torch.rand(1, 1, 8, 8)
     with pytest.raises(ValueError, match="backend 'triton' needs at least 7 bins for this window and dtype"):
-        patch_histogram(torch.rand(1, 1, 8, 8), Bins(6), backend="triton")
+        patch_histogram(image, Bins(6, boundary="reflect"), backend="triton")
+    expected = patch_histogram(image.double(), Bins(6), backend="reference")
+    assert_close(patch_histogram(image, Bins(6), backend="triton"), expected, SINGLE)
