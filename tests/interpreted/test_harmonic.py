@@ -13,7 +13,6 @@ from torch import Tensor
 
 from huenet.kernels import Bins, harmonic_energy, patch_histogram
 from tests.assertions import assert_close, assert_gradients_close
-from tests.kernels.agreement import SINGLE
 from tests.kernels.strategies import bins_of, gradients, samples
 
 EXACT, SINGLE = 1e-12, 2e-6
