@@ -113,8 +113,7 @@ class Measurement:
             predictions = [(seconds * size(case) / size(other), other) for other, seconds in known]
             predicted, smaller = min(predictions, key=lambda pair: pair[0])
             if predicted > self.effort.limit:
-                samples = smaller.batch * smaller.samples
-                raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {samples:,} samples")
+                raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {smaller.label}")
         limit = 2 * self.effort.limit + PROVIDERS[name].startup + 30  # the float64 truth is computed within
         try:
             return self.workers[name].ask("prepare", case, self.effort.limit, timeout=limit)

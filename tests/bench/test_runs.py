@@ -178,7 +178,9 @@ def test_a_size_that_would_take_too_long_is_not_tried(monkeypatch: pytest.Monkey
 def test_what_pairs_points_is_foretold_by_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
     measured = measurement(monkeypatch, naive=Pretended(3.0))
     assert measured.case(Case("harmonic_energy", side=32))["naive"]["status"] == "timed"
-    assert "about 48 s a call, by its time for 1,024 samples" in measured.case(Case("harmonic_energy", side=64))["naive"]["reason"]
+    assert (
+        "about 48 s a call, by its time for N=1024, batch 1" in measured.case(Case("harmonic_energy", side=64))["naive"]["reason"]
+    )
 
 
 @pytest.mark.parametrize("status", ["out of memory", "wrong", "failed", "over time"])
