@@ -12,6 +12,7 @@ docs/compat.md lists both.
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Sequence
 
@@ -30,7 +31,7 @@ METHODS = ("thresholding", "RBF", "inverse-quadratic")
 _EPS = 1e-6
 
 
-class _HistBlock(nn.Module):
+class _HistBlock(nn.Module, abc.ABC):
     """What the three blocks share: settings, the size of images, histograms of two coordinates of every pixel."""
 
     def __init__(
@@ -72,9 +73,9 @@ class _HistBlock(nn.Module):
             pixels = self._resized(at_least_float32(x[:, :3]).clamp(0, 1)).flatten(2)
             return self._normalised(*self.coordinates(pixels), self.weights(pixels) if self.intensity_scale else None)
 
+    @abc.abstractmethod
     def coordinates(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Of pixels (B, 3, N) what is counted, u and v, each (B, planes, N)."""
-        raise NotImplementedError
 
     def weights(self, pixels: Tensor) -> Tensor:
         """(B, 3, N) -> (B, 1, N), with how much every pixel counts where intensities scale."""
@@ -169,7 +170,28 @@ class RGBuvHistBlock(_HistBlock):
         return tuple(torch.stack([own - others[axis] for own, *others in planes], 1) for axis in (0, 1))
 
 
-class rgChromaHistBlock(_HistBlock):
+class _OnePlane(_HistBlock):
+    """What the blocks of one plane share: their arguments and defaults."""
+
+    def __init__(
+        self,
+        h: int = 64,
+        insz: int = 150,
+        resizing: str = "interpolation",
+        method: str = "inverse-quadratic",
+        sigma: float = 0.02,
+        intensity_scale: bool = False,
+        hist_boundary: Sequence[float] | None = None,
+        device: torch.device | str | None = None,
+        *,
+        strict: bool = False,
+        backend: str | None = None,
+    ) -> None:
+        boundary = (0, 1) if hist_boundary is None else hist_boundary
+        super().__init__(h, insz, resizing, method, sigma, intensity_scale, boundary, device, strict, backend)
+
+
+class rgChromaHistBlock(_OnePlane):
     """rg-chromaticity histograms: joint histograms of R / (R + G + B + 1e-6) and G / (R + G + B + 1e-6).
 
     Args, errors: as for `RGBuvHistBlock`, in chromaticities; None is [0, 1] for `hist_boundary`.
@@ -179,29 +201,12 @@ class rgChromaHistBlock(_HistBlock):
     Source: mahmoudnafifi/HistoGAN, `histogram_classes/rgChromaHistBlock.py`.
     """
 
-    def __init__(
-        self,
-        h: int = 64,
-        insz: int = 150,
-        resizing: str = "interpolation",
-        method: str = "inverse-quadratic",
-        sigma: float = 0.02,
-        intensity_scale: bool = False,
-        hist_boundary: Sequence[float] | None = None,
-        device: torch.device | str | None = None,
-        *,
-        strict: bool = False,
-        backend: str | None = None,
-    ) -> None:
-        boundary = (0, 1) if hist_boundary is None else hist_boundary
-        super().__init__(h, insz, resizing, method, sigma, intensity_scale, boundary, device, strict, backend)
-
     def coordinates(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         red, green = (pixels / (pixels.sum(1, keepdim=True) + _EPS))[:, :2].split(1, 1)
         return red, green
 
 
-class LabHistBlock(_HistBlock):
+class LabHistBlock(_OnePlane):
     """Lab histograms: joint histograms of a and b of images (L, a, b) that are scaled to [0, 1] before.
 
     Args, errors: as for `RGBuvHistBlock`, in a and b; None is [0, 1] for `hist_boundary`, and `intensity_scale` weights pixels by
@@ -211,23 +216,6 @@ class LabHistBlock(_HistBlock):
 
     Source: mahmoudnafifi/HistoGAN, `histogram_classes/LabHistBlock.py`.
     """
-
-    def __init__(
-        self,
-        h: int = 64,
-        insz: int = 150,
-        resizing: str = "interpolation",
-        method: str = "inverse-quadratic",
-        sigma: float = 0.02,
-        intensity_scale: bool = False,
-        hist_boundary: Sequence[float] | None = None,
-        device: torch.device | str | None = None,
-        *,
-        strict: bool = False,
-        backend: str | None = None,
-    ) -> None:
-        boundary = (0, 1) if hist_boundary is None else hist_boundary
-        super().__init__(h, insz, resizing, method, sigma, intensity_scale, boundary, device, strict, backend)
 
     def coordinates(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         _, a, b = pixels.split(1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any, Literal
 
 import torch
@@ -59,8 +60,9 @@ class _OfPairs(Metric):
             return self.total / self.pairs
         return self._value(self.histogram / self.votes)
 
+    @abc.abstractmethod
     def _value(self, histogram: Tensor) -> Tensor:
-        raise NotImplementedError
+        """What histograms (..., K) tell, (...)."""
 
 
 class _OfValues(_OfPairs):
@@ -132,6 +134,13 @@ class _OfHues(_OfPairs):
         self.soft, self.bins = soft, Bins(shape[-1], boundary="circular")
 
 
+def _check_pairs(first: Tensor, second: Tensor, dims: int) -> None:
+    """ValueError where so many of the first dimensions differ."""
+    if first.shape[:dims] != second.shape[:dims]:
+        expected = "the shape of first" if dims > 1 else "as many pictures as first"
+        raise ValueError(f"second must have {expected}, expected {tuple(first.shape[:dims])}, got {tuple(second.shape[:dims])}")
+
+
 def _hues(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Hues and votes (B, N), and their sum (B,), 0 where a picture has no hue."""
     hsv = rgb_to_hsv(rgb)
@@ -154,12 +163,14 @@ class HueEMD(_OfHues):
 
     @torch.no_grad()
     def update(self, first: Tensor, second: Tensor) -> None:
-        """Add pairs of RGB pictures (B, 3, H, W) in [0, 1]; sizes may differ. Raises as `huenet.color.rgb_to_hsv` does."""
+        """Add pairs of RGB pictures (B, 3, H, W) in [0, 1]; sizes may differ. Raises as `huenet.color.rgb_to_hsv` does, and
+        ValueError where there are not as many of both."""
         found = []
         for rgb in (first, second):
             hues, weights, votes = _hues(rgb)
             histogram = soft_histogram(hues, self.bins, weights=weights) if self.soft else hue_histogram(rgb, self.bins.count)
             found.append((histogram.double().to(votes.device), votes))
+        _check_pairs(first, second, 1)
         histograms, votes = (torch.stack(parts, 1) for parts in zip(*found))
         self._add(histograms, torch.where((votes == 0).any(1, True), 0.0, votes)[..., None])
 
@@ -182,8 +193,10 @@ class HueMutualInformation(_OfHues):
 
     @torch.no_grad()
     def update(self, first: Tensor, second: Tensor) -> None:
-        """Add pairs of RGB pictures (B, 3, H, W) in [0, 1] of one size."""
+        """Add pairs of RGB pictures (B, 3, H, W) in [0, 1] of one size. Raises as `huenet.color.rgb_to_hsv` does, and ValueError
+        where shapes differ."""
         (x, weights, votes), (y, _, others) = _hues(first), _hues(second)
+        _check_pairs(first, second, 4)
         if self.soft:
             joint = joint_histogram(x, y, self.bins, weights=weights)
         else:

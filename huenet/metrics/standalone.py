@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 import importlib.util
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from ..distributed import all_reduce_sum
 
 
-class StandaloneMetric(nn.Module):
+class StandaloneMetric(nn.Module, abc.ABC):
     """States that are sums over batches, in the manner of `torchmetrics.Metric`.
 
     Derive from it, `add_state` in `__init__`, add to the states in `update`, and return what they tell from `compute`, which sees
@@ -38,13 +39,13 @@ class StandaloneMetric(nn.Module):
         self._defaults[name] = default.clone()
         self.register_buffer(name, default.clone(), persistent)
 
+    @abc.abstractmethod
     def update(self, *batch: Any, **options: Any) -> None:
         """Add a batch."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def compute(self) -> Tensor:
         """The value of all that was added, on all processes."""
-        raise NotImplementedError
 
     def reset(self) -> None:
         """Forget all that was added."""

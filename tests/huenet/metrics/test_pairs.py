@@ -241,3 +241,7 @@ def test_bad_arguments_are_named(metrics: ModuleType) -> None:
         metrics.NormalizedMutualInformation(Bins.of(torch.rand(5), 8))
     with pytest.raises(ValueError, match="weights must broadcast to x's shape"):
         metrics.NormalizedMutualInformation(8).update(torch.rand(2, 5), torch.rand(2, 5), torch.rand(3, 5))
+    with pytest.raises(ValueError, match=r"second must have the shape of first, expected \(2, 3, 8, 8\), got \(1, 3, 8, 8\)"):
+        metrics.HueMutualInformation(8).update(torch.rand(2, 3, 8, 8), torch.rand(1, 3, 8, 8))
+    with pytest.raises(ValueError, match=r"second must have as many pictures as first, expected \(2,\), got \(3,\)"):
+        metrics.HueEMD(8).update(torch.rand(2, 3, 8, 8), torch.rand(3, 3, 9, 8))
