@@ -6,7 +6,6 @@ evaluate.
 Derivation: README.md beside this file. Which windows: wide.py.
 """
 
-import functools
 from typing import NamedTuple
 
 import torch
@@ -22,6 +21,7 @@ from ..common.jit.launch import Work, accumulator, kernel, launch, precision
 from ..common.jit.numbers import number
 from ..common.jit.programs import image_and_part, own_share
 from ..common.jit.sizes import cdiv, next_power_of_2
+from ..common.kept import kept_tensors
 from .axes import CellsAxis
 from .order import (
     MOST_PAIRS,
@@ -219,7 +219,7 @@ def _product(left: Tensor, right: Tensor, batch: int) -> Tensor:
     return product
 
 
-@functools.lru_cache(maxsize=64)
+@kept_tensors(maxsize=64)
 def _matrix(axis: CellsAxis, slopes: bool, turned: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """What the numbers of all cells are of a gradient, (1, K, extent), or turned round."""
     matrix = axis.matrix(slopes, device).to(dtype)

@@ -27,6 +27,7 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.boundaries import BOUNDARIES
 from ..common.cells import is_inside
+from ..common.kept import kept_tensors
 from ..common.nonfinite import placeless
 from ..common.polynomials import MOST_TERMS, chebyshev_powers, series_about, terms_needed, tolerance
 from ..common.windows import WINDOWS, Window
@@ -134,7 +135,7 @@ class Moments:
         return place.add_(rows.view(batch, channels, height, 1)).add_(columns).view(-1)
 
 
-@functools.lru_cache(maxsize=64)
+@kept_tensors(maxsize=64)
 def _places(count: int, cell: int, places: int, shift: int, device: torch.device) -> Tensor:
     """Where the places of each row's or column's cell begin, int32."""
     return torch.arange(count, dtype=torch.int32, device=device).div_(cell, rounding_mode="floor").mul_(places).add_(shift)
