@@ -32,11 +32,6 @@ def volumes(case: Case) -> tuple[Tensor, Tensor]:
     return first, (1 - first + 0.2 * noise) / 1.2
 
 
-def color_images(case: Case) -> Tensor:
-    """Images (B, 3, H, W)."""
-    return images.whole_images(case)
-
-
 def feature_maps(case: Case) -> tuple[Tensor, Tensor]:
     """Two feature maps (B, C, H, W), the one that of the other in another order, with noise."""
     return tuple(points.mT.unflatten(2, (case.side, case.side)).contiguous() for points in images.matching_points(case))

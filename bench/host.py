@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import statistics
 from collections.abc import Iterator
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -25,6 +26,7 @@ from huenet.kernels.common import backends
 
 from . import gate, tables
 from .cases import Case, suite
+from .machine import commit, describe, versions
 from .operators import OPERATORS
 from .timing import Call, times_on_cpu
 
@@ -117,7 +119,9 @@ def report(seconds: float) -> str:
     finally:
         torch.set_num_threads(threads)
     table = tables.markdown(["operator", "launches", "microseconds", "triton", "rest"], rows)
-    return f"{table}\n\n{LEFT_OUT}\ntorch {torch.__version__}, triton {triton.__version__}, {BATCH} x {SIDE} x {SIDE} samples"
+    measured = {"machine": describe("cpu", 1), "versions": versions(), "date": date.today().isoformat(), **commit()}
+    where = f"{tables.where(measured)}, triton {triton.__version__}, {BATCH} x {SIDE} x {SIDE} samples"
+    return f"{table}\n\n{LEFT_OUT}\n{where}"
 
 
 def _figures(host: Host) -> list[str]:

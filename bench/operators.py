@@ -302,7 +302,7 @@ OPERATORS |= {
     "compat_kornia_histogram": _compat("kornia's histogram", _hues("x"), compat.kornia_histogram, _KORNIA, "kornia_own"),
     "compat_kornia_image": _compat(
         "kornia's image_histogram2d",
-        lambda case: Inputs(("x",), fixed={"x": compat.color_images(case)}),
+        lambda case: Inputs(("x",), fixed={"x": images.whole_images(case)}),
         compat.kornia_image,
         _KORNIA,
         "kornia_own",
@@ -312,7 +312,7 @@ OPERATORS |= {
     ),
     "compat_histogan": Operator(
         "HistoGAN's RGBuvHistBlock",
-        lambda case: Inputs(("x",), fixed={"x": compat.color_images(case)}),
+        lambda case: Inputs(("x",), fixed={"x": images.whole_images(case)}),
         compat.histogan,
         None,
         {"formula": compat.histogan_formula},

@@ -42,6 +42,7 @@ def test_narrow_windows_are_for_joint_histograms():
     with pytest.raises(ValueError, match=r"bins\.bandwidth must be such that neighbouring windows overlap"):
         soft_histogram(x, bins)
     assert_close(joint_histogram(x, y, bins), written_out(x, bins).mT @ written_out(y, bins) / 400, EXACT)
+    # half a bin from two centres an exponent is 35, rounded to twice 2^-24 of itself, in a response and in its sum, on both axes
     narrowest = Bins(16, window="rbf", bandwidth=0.06, normalized=True)
     single = joint_histogram(x.float(), y.float(), narrowest)
     assert_close(single, written_out(x.float().double(), narrowest).mT @ written_out(y.float().double(), narrowest) / 400, 2e-5)
