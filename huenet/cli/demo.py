@@ -1,7 +1,6 @@
 """`huenet demo`."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 from ..color_transfer.presets import DEMO
@@ -35,7 +34,7 @@ class Demo:
     def execute(self) -> int:
         from ..color_transfer.painter import Painter
         from ..color_transfer.system import ColorTransfer
-        from ..data import LOAD_RATIO, load_folder
+        from ..data import load_folder
         from ..data.garden import garden
 
         with user_input():
@@ -45,8 +44,8 @@ class Demo:
             size = config.model.size
             if self.data is not None:
                 photos = load_folder(self.data, size, minimum=config.train.hold_out + 2, recursive=None)
-            else:  # a little larger than needed, as a folder's photos are loaded, so that random crops have room
-                photos = dataclasses.replace(garden(GARDEN, math.ceil(size * LOAD_RATIO), self.seed), size=size)
+            else:
+                photos = garden(GARDEN, size, self.seed, margin=True)
             system = ColorTransfer(config, photos)
         code = run_training(system, self.out, run)
         if code == 0:
