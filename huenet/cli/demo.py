@@ -14,7 +14,8 @@ GARDEN = 240
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """Train a small Hue-Net, evaluate it and paint pictures, in a few minutes on two CPU cores.
+    """Paint three photos with the model in the package, then train a small Hue-Net, evaluate it and paint pictures with it, in a
+    few minutes on two CPU cores.
 
     Without --data it learns from a procedural flower garden. The same command again shows the finished result, or goes on.
 
@@ -32,6 +33,7 @@ class Demo:
     """Seed of everything random, the garden included."""
 
     def execute(self) -> int:
+        from ..color_transfer.examples import paint_examples
         from ..color_transfer.painter import Painter
         from ..color_transfer.system import ColorTransfer
         from ..data import load_folder
@@ -41,6 +43,8 @@ class Demo:
             config = dataclasses.replace(DEMO, train=dataclasses.replace(DEMO.train, seed=self.seed))
             run = RunConfig(max_minutes=self.minutes)
             must_be_writable(self.out)
+        print(f"painted with the model in the package: {', '.join(str(path) for path in paint_examples(self.out))}")
+        with user_input():
             size = config.model.size
             if self.data is not None:
                 photos = load_folder(self.data, size, minimum=config.train.hold_out + 2, recursive=None)
