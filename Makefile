@@ -12,7 +12,7 @@ help: ## what each command does
 demo: $(VENV)/installed ## train a small Hue-Net on drawn flowers and write pictures and metrics to runs/demo
 	$(RUN) -m huenet demo --out runs/demo
 
-model: $(VENV)/installed ## train the model in the package again, from drawn pictures alone: an hour and a half of one core
+model: $(VENV)/installed ## train the model in the package again, from drawn pictures alone: an hour of one core
 	OMP_NUM_THREADS=1 $(RUN) -m huenet train --drawn 4000 --preset general --out runs/model
 	$(RUN) -m huenet.color_transfer.packaged runs/model/generator.safetensors "$$(git rev-parse HEAD)"
 
