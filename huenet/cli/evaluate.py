@@ -31,7 +31,7 @@ class Evaluate:
     data: Path
     """Folder of photos."""
     out: Path
-    """Folder for table1.md, table1.json and the figures."""
+    """Folder for index.html, a report to look at, table1.md, table1.json and the figures."""
     recursive: bool = False
     """Take the photos of subfolders too."""
     pairs: int = 200
@@ -76,12 +76,13 @@ def unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
 
 
 def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:
-    """Write Table 1 and the figures, print the table."""
+    """Write Table 1, the figures and the page that shows all pairs, print the table."""
     import torch
 
     from ..color_transfer import figures
-    from ..color_transfer.evaluation import draw_pairs, evaluate
-    from ..files import claimed
+    from ..color_transfer.evaluation import compared, draw_pairs, evaluate
+    from ..color_transfer.pages.report import report as page
+    from ..files import claimed, replacing
     from ..plotting import save
 
     with contextlib.ExitStack() as stack:
@@ -97,5 +98,7 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
         save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
         save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
         save(figures.comparison(source, target, output, ablated), out / "comparison.png")
+        with replacing(out / "index.html") as temporary:
+            temporary.write_text(page(result, photos, compared(paint, without_mi)), encoding="utf-8")
     print(result.as_markdown())
-    print(f"written to {out}: table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")
+    print(f"written to {out}: index.html, table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")
