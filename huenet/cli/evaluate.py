@@ -61,18 +61,24 @@ class Evaluate:
 
 
 def unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
-    """The photos held out of training if these are those the model was trained on, else all of them."""
+    """The photos that `unseen_names` takes."""
+    names = unseen_names(photos.names, metadata)
+    return photos if names == photos.names else photos.subset([photos.names.index(name) for name in names])
+
+
+def unseen_names(names: tuple[str, ...], metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Those of the photos held out of training if these are photos the model was trained on, else all of them; says which."""
     held_out, trained_on = metadata.get("held_out", []), metadata.get("trained_on", [])
-    if not trained_on or not {*held_out, *trained_on} <= set(photos.names):
-        if seen := {*trained_on} & set(photos.names):  # part of the training folder, or names that every camera gives
-            warnings.warn(f"{len(seen)} of these photos have names of photos the model was trained on", stacklevel=2)
-        print(f"evaluating on all {len(photos)} photos" + ", which the model was not trained on" * (bool(trained_on) and not seen))
-        return photos
+    if not trained_on or not {*held_out, *trained_on} <= {*names}:
+        if seen := {*trained_on} & {*names}:  # part of the training folder, or names that every camera gives
+            warnings.warn(f"{len(seen)} of these photos have names of photos the model was trained on", stacklevel=3)
+        print(f"using all {len(names)} photos" + ", which the model was not trained on" * (bool(trained_on) and not seen))
+        return names
     if len(held_out) < 2:
-        warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: evaluating on all", stacklevel=2)
-        return photos
-    print(f"evaluating on the {len(held_out)} photos that were held out of training")
-    return photos.subset([photos.names.index(name) for name in held_out])
+        warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: using all", stacklevel=3)
+        return names
+    print(f"using the {len(held_out)} photos that were held out of training")
+    return tuple(held_out)
 
 
 def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:

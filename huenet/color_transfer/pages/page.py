@@ -1,6 +1,6 @@
 """One page in one file: a template, its style, its script and its data, with pictures inlined. It needs no network, and may use none.
 
-    page = render("report", "Title", data, methods=table)     # report.html, report.css, report.js, in this folder
+page = render("report", "Title", data, methods=table)     # report.html, report.css, report.js, in this folder
 """
 
 import base64

@@ -33,7 +33,7 @@ const COLUMNS = [
   { key: "joint", title: "joint histogram", fixed: true },
   { key: "before", title: "EMD before", value: (pair) => pair.emd, digits: 3 },
   { key: "after", title: "EMD after", value: (pair) => output(pair).emd, digits: 3 },
-  { key: "ratio", title: "Left", value: ratio, digits: 2 },
+  { key: "ratio", title: "ratio", value: ratio, digits: 2 },
   { key: "mi_before", title: "MI source, target", value: (pair) => pair.mi, digits: 3 },
   { key: "mi", title: "MI source, output", value: (pair) => output(pair).mi, digits: 3 },
 ];
@@ -45,6 +45,8 @@ const VIEWS = {
 };
 
 /* Drawing */
+
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 /** A canvas's context, with as many pixels as the screen has; null where it is not laid out. */
 function context(canvas) {
@@ -83,7 +85,7 @@ function drawJoint(canvas, text) {
   for (let row = 0; row < bins; row += 1) {
     const bottom = Math.round(height - (row * height) / bins);
     const top = Math.round(height - ((row + 1) * height) / bins);
-    pen.fillStyle = `hsl(${((row + 0.5) * 360) / bins} 85% 48%)`;
+    pen.fillStyle = `hsl(${((row + 0.5) * 360) / bins} 85% ${dark.matches ? 62 : 45}%)`;
     for (let column = 0; column < bins; column += 1) {
       const shade = shades.charCodeAt(row * bins + column);
       if (!shade) continue;
@@ -121,13 +123,14 @@ const picture = (src, alt) => make("img", { src, alt, loading: "lazy", decoding:
 
 function row(pair) {
   const cell = (kind, ...children) => make("td", { role: "cell", className: kind }, ...children);
+  const labelled = (label, ...children) => make("td", { role: "cell", className: "picture", "data-label": label }, ...children);
   const hist = () => make("canvas", { className: "histogram", role: "img" });
   const photo = (role) => {
     const { src, name } = photos[pair[role]];
-    return cell("picture", picture(src, role), hist(), make("span", { className: "name", title: name, dir: "auto" }, name));
+    return labelled(role, picture(src, role), hist(), make("span", { className: "name", title: name, dir: "auto" }, name));
   };
   const open = make("button", { type: "button", "aria-label": `Compare pair ${pair.number}` }, String(pair.number));
-  const made = cell("picture", picture(output(pair).src, "output"), hist(), make("span", { className: "name" }, methods[method].title));
+  const made = labelled("output", picture(output(pair).src, "output"), hist(), make("span", { className: "name" }, methods[method].title));
   const joint = cell("joint", make("canvas", { className: "joint", role: "img", "aria-label": "joint histogram of source and output" }));
   const numbers = COLUMNS.filter((column) => column.digits).map((column) =>
     make("td", { role: "cell", className: "number", "data-label": column.title, "data-key": column.key }));
@@ -205,7 +208,7 @@ function sortBy(key, down) {
 for (const column of COLUMNS) {
   const number = column.digits ? "number" : "";
   const head = make("th", { role: "columnheader", scope: "col", className: number, "data-key": column.key });
-  if (column.fixed) head.append(make("button", { type: "button", disabled: true }, column.title));
+  if (column.fixed) head.append(make("span", {}, column.title));
   else {
     const button = make("button", { type: "button" }, column.title);
     button.addEventListener("click", () => sortBy(column.key, order.key === column.key && !order.down));
@@ -348,11 +351,13 @@ at("look").addEventListener("close", () => {
     row.querySelector("button").focus();
   }
 });
-window.addEventListener("resize", () => {
+function drawAgain() {
   seen.disconnect();
   rows.filter((element) => element.isConnected).forEach((element) => seen.observe(element));
   if (looked) show(looked);
-});
+}
+window.addEventListener("resize", drawAgain);
+dark.addEventListener("change", drawAgain);
 
 scatter();
 list();

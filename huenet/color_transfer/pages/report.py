@@ -1,6 +1,6 @@
 """The report of an evaluation as one page: every pair with its pictures, hue histograms and joint histograms, sortable by all numbers.
 
-    (folder / "index.html").write_text(report(evaluation, photos, methods))
+(folder / "index.html").write_text(report(evaluation, photos, methods))
 """
 
 import base64
@@ -161,15 +161,15 @@ def _shades(joint: Tensor) -> str:
 def _table(evaluation: Evaluation) -> str:
     """The means of all methods, rows of an HTML table."""
     means = {"output": evaluation.means()} | {method: evaluation.means(method) for method in evaluation.others}
-    cells = {
-        method: "".join(f"<td>{values[metric]:.3f}</td>" for metric in METRICS) for method, values in means.items()
-    }
+    cells = {method: "".join(f"<td>{values[metric]:.3f}</td>" for metric in METRICS) for method, values in means.items()}
     return "\n".join(f'<tr><th scope="row">{escaped(TITLES[method])}</th>{row}</tr>' for method, row in cells.items())
 
 
 def _which(evaluation: Evaluation, shown: int, most: int, side: int) -> str:
     pairs, without = evaluation.settings["pairs"], evaluation.settings["pairs_without_hue"]
-    said = f"All {pairs} pairs" if shown == pairs else f"{shown} of {pairs} pairs: the worst {most // 2}, and the first of the others"
+    said = (
+        f"All {pairs} pairs" if shown == pairs else f"{shown} of {pairs} pairs: the worst {most // 2}, and the first of the others"
+    )
     said += f", with pictures of {side} x {side}." + " All are in table1.json." * (shown < pairs)
     if without:
         said += f" {without} of the {pairs} have a picture without hue, and are left out of the means."
