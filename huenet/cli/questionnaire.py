@@ -67,7 +67,9 @@ class Questionnaire:
 class QuestionnaireScore:
     """Score answers to a questionnaire: how often real and painted photos were called real.
 
-    huenet questionnaire score --key questionnaire/key.json answers-1.json answers-2.json
+        huenet questionnaire score --key questionnaire/key.json answers-1.json answers-2.json
+
+    The shares have 95 % intervals, which take into account that answers of one person are alike.
     """
 
     answers: tyro.conf.Positional[tuple[Path, ...]]

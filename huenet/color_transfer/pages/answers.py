@@ -1,6 +1,8 @@
 """What people answered to a questionnaire: how often real and painted photos were called real, and how sure that is.
 
-print(score(Path("key.json"), [Path("answers-1.json"), Path("answers-2.json")]).as_markdown())
+    print(score(Path("key.json"), [Path("answers-1.json"), Path("answers-2.json")]).as_markdown())
+
+prints the table, and how many people it is of.
 """
 
 import json

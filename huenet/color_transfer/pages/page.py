@@ -1,6 +1,8 @@
-"""One page in one file: a template, its style, its script and its data, with pictures inlined. It needs no network, and may use none.
+"""A page in one file: a template, its style, its script and its data, with pictures inlined.
 
-page = render("report", "Title", data, methods=table)     # report.html, report.css, report.js, in this folder
+    page = render("report", "Title", data, methods=table)
+
+is made of report.html, report.css and report.js, in this folder. It needs no network, and may use none.
 """
 
 import base64
@@ -45,7 +47,7 @@ def jpeg(image: Tensor, quality: int) -> bytes:
     pixels = (image.detach().cpu().clamp(0.0, 1.0) * 255).round().byte() if image.is_floating_point() else image.cpu()
     file = io.BytesIO()
     picture = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    picture.save(file, "JPEG", quality=quality, subsampling=0, optimize=True)
+    picture.save(file, "JPEG", quality=quality, subsampling=0)
     return file.getvalue()
 
 

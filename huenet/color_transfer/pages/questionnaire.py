@@ -52,7 +52,7 @@ def make(paint: Painter, photos: Sequence[tuple[str, Path]], count: int, seconds
 
     Which photos, their order and what each is painted with, another of the chosen photos, follow from the seed. Real and painted
     ones go the same way: read, cut to a square, reduced to `SIDE` (and then painted, or not), and compressed alike. Files that
-    cannot be read and photos without hue, which cannot be painted, are passed over, with a warning for the former. Raises
+    cannot be read, of which a warning tells, copies, and photos without hue, which cannot be painted, are passed over. Raises
     ``ValueError`` as `check`, and where too few photos are left.
     """
     check(count, seconds, seed)
@@ -78,7 +78,8 @@ def make(paint: Painter, photos: Sequence[tuple[str, Path]], count: int, seconds
 
 
 def _usable(photos: list[tuple[str, Path]]) -> Iterator[tuple[str, Tensor]]:
-    """Names and pictures, uint8 (3, S, S), of those that can be read and have hues."""
+    """Names and pictures, uint8 (3, S, S), of those that can be read and have hues; of copies the first."""
+    seen = set()
     for name, path in photos:
         try:
             with at_most():
@@ -87,7 +88,9 @@ def _usable(photos: list[tuple[str, Path]]) -> Iterator[tuple[str, Tensor]]:
             warnings.warn(f"skipped: {error}", stacklevel=3)
             continue
         square = fit(image, min(SIDE, *image.shape[-2:]))
-        if hue_presence(mean_chroma(square / 255.0)) == 1:
+        pixels = hashlib.sha256(square.numpy()).digest()
+        if pixels not in seen and hue_presence(mean_chroma(square / 255.0)) == 1:
+            seen.add(pixels)
             yield name, square
 
 

@@ -1,6 +1,8 @@
-"""The report of an evaluation as one page: every pair with its pictures, hue histograms and joint histograms, sortable by all numbers.
+"""The report of an evaluation as a page: every pair with its pictures, hue histograms and joint histograms.
 
-(folder / "index.html").write_text(report(evaluation, photos, methods))
+    (folder / "index.html").write_text(report(evaluation, photos, methods), encoding="utf-8")
+
+Pairs can be sorted by all their numbers, and a source be compared with its output by a slider.
 """
 
 import base64
