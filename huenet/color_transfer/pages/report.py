@@ -21,9 +21,9 @@ from .page import data_url, escaped, jpeg, render
 
 MOST = 400
 """Pairs on a page: all where there are no more, else the worst half of that, and of the others the first."""
-BYTES = 10_000_000
-"""Of all pictures together; base64 makes four thirds of it."""
-HISTOGRAM_BINS, JOINT_BINS = 64, 48
+BYTES = 8_000_000
+"""Of all pictures together; base64 makes four thirds of it, and numbers and histograms add up to four megabytes."""
+HISTOGRAM_BINS, JOINT_BINS = 64, 40
 FAINTEST, STRONGEST = 1e-5, 1e-1
 """Shares in a joint histogram between which cells have shades; one pixel of 256 x 256 weighs about the first."""
 _QUALITIES = (90, 80, 70)

@@ -24,6 +24,9 @@ from tests.huenet.browser import SECONDS, complaints, fetched, screen, until
 from tests.huenet.color_transfer.small import SMALL
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:skipped")  # of the damaged photo, wherever it is drawn
+
+
 @pytest.fixture(scope="module")
 def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten flowers of several sizes, as files of two formats; a copy, a grey one, and one that is damaged."""
@@ -50,8 +53,7 @@ def photos(folder: Path) -> list[tuple[str, Path]]:
 
 def asked(painter: Painter, folder: Path, seed: int = 0) -> Questionnaire:
     """All that can be used of the folder."""
-    with pytest.warns(UserWarning, match=r"skipped: .*damaged\.png"):
-        return make(painter, photos(folder), 10, 3.0, seed)
+    return make(painter, photos(folder), 10, 3.0, seed)
 
 
 def held(page: str) -> dict[str, Any]:
@@ -127,7 +129,13 @@ def test_bad_settings_are_named(painter: Painter, flowers: Path, count: int, sec
     assert said in str(error.value)
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:skipped")  # of the damaged photo, wherever it is drawn
+def test_photos_that_cannot_be_read_are_skipped_with_a_warning(painter: Painter, flowers: Path) -> None:
+    some = [(name, path) for name, path in photos(flowers) if name in ("damaged.png", "flower 2.png", "flower 3.jpg")]
+    with pytest.warns(UserWarning, match=r"skipped: .*damaged\.png"):
+        for seed in range(8):  # of which one comes upon it before it has two
+            assert "damaged" not in make(painter, some, 2, 1.0, seed).key
+
+
 READY = "return !document.getElementById('real').disabled || !document.getElementById('done').hidden"
 
 
