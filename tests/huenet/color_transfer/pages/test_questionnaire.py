@@ -23,7 +23,6 @@ from huenet.data.garden import garden
 from tests.huenet.browser import SECONDS, complaints, fetched, screen, until
 from tests.huenet.color_transfer.small import SMALL
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:skipped")  # of the damaged photo, wherever it is drawn
 
 
