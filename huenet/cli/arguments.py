@@ -18,10 +18,11 @@ from .evaluate import Evaluate
 from .experiment import Experiment
 from .mistakes import Mistake
 from .paper import Paper
+from .questionnaire import Questionnaire, QuestionnaireScore
 from .train import Train, preset_defaults
 from .transfer import Transfer
 
-Command = Demo | Train | Transfer | Evaluate | Experiment | Paper
+Command = Demo | Train | Transfer | Evaluate | Experiment | Paper | Questionnaire | QuestionnaireScore
 COMMANDS = get_args(Command)
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
 
@@ -36,10 +37,11 @@ def parse(arguments: Sequence[str]) -> Command:
     if "" in arguments:  # which would be the current folder
         before = "".join(f" after {argument}" for argument in arguments[: [*arguments].index("")][-1:])
         raise Mistake(f"there is an empty argument{before}: is it a variable that is not set?")
+    arguments = _with_one_name(arguments)
     _check_options(arguments)
     subcommands = []
     for kind in COMMANDS:
-        name, text = kind.__name__.lower(), inspect.cleandoc(kind.__doc__ or "")
+        name, text = _name(kind), inspect.cleandoc(kind.__doc__ or "")
         described = text if name in arguments[:1] else text.splitlines()[0]
         default = preset_defaults(arguments) if kind is Train else tyro.MISSING_NONPROP
         subcommands.append(Annotated[kind, tyro.conf.subcommand(name, description=described, default=default)])
@@ -59,9 +61,20 @@ def parse(arguments: Sequence[str]) -> Command:
         raise
 
 
+def _name(kind: type) -> str:
+    """What a command is called: ``questionnaire score`` for QuestionnaireScore."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+
+
+def _with_one_name(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a command's name of two words as one of them."""
+    two = " ".join(arguments[:2])
+    return [two, *arguments[2:]] if len(arguments) > 1 and two in map(_name, COMMANDS) else [*arguments]
+
+
 def _check_options(arguments: Sequence[str]) -> None:
     """Raises `Mistake` for an option its command does not have, which tyro may take for a missing photo."""
-    kind = {kind.__name__.lower(): kind for kind in COMMANDS}.get(arguments[0] if arguments else "")
+    kind = {_name(kind): kind for kind in COMMANDS}.get(arguments[0] if arguments else "")
     if kind is None:
         return
     known = {"--help", *_options(kind)}

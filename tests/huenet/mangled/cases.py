@@ -18,7 +18,7 @@ from tests.huenet.mangled.pictures import flower, names, picture
 
 STEPS = 4
 TRAIN = ["--hold-out", "3", "--log-every", "1", "--checkpoint-every", "2", "--sample-every", "3", *OPTIONS]
-TABLE = ["table1.md", "table1.json", "color_transfer.png", "joint_histograms.png", "comparison.png"]
+TABLE = ["table1.md", "table1.json", "color_transfer.png", "joint_histograms.png", "comparison.png", "index.html"]
 
 
 @dataclass
