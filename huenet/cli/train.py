@@ -15,7 +15,7 @@ import tyro
 from ..color_transfer.config import Config, LossConfig, ModelConfig, TrainConfig
 from ..color_transfer.presets import PRESETS
 from ..training.config import RunConfig
-from .mistakes import Mistake, must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import Mistake, must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..training.protocol import System
@@ -49,6 +49,7 @@ class Train:
     """Settings to start from: the paper to the letter, the best pictures, or a quarter of an hour on two CPU cores."""
 
     def execute(self) -> int:
+        needs_extra("train")
         from ..color_transfer.system import ColorTransfer
         from ..data import load_folder
         from ..training.distributed import joined
