@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 GPU_TEST := $(PYTHON) -u -m pytest -v -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider
 
-.PHONY: help demo test lint imports matrix fuzz mangle kills bench gpu clean
+.PHONY: help demo test lint imports dist matrix fuzz mangle kills bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -28,6 +28,9 @@ lint: $(VENV)/installed ## check style
 
 imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
 	bash tests/imports.sh
+
+dist: $(VENV)/installed ## the wheel and the source distribution in dist/, checked, installed alone and tried
+	OMP_NUM_THREADS=1 $(RUN) -m tests.dist
 
 matrix: $(VENV)/installed ## a short suite with other versions of torch, Triton and Python, into docs/versions.md; ONLY='torch 2.11' for some
 	OMP_NUM_THREADS=1 $(RUN) -m tests.matrix --only '$(ONLY)' $(if $(ENVIRONMENT),--environment '$(ENVIRONMENT)')

@@ -6,4 +6,6 @@ In the repository itself, the symbolic link huenet/kernels does the same without
 
 from setuptools import find_packages, setup
 
-setup(packages=find_packages(include=["huenet", "huenet.*"]), package_data={"huenet": ["py.typed"]})
+DATA = [f"**/*.{suffix}" for suffix in ("safetensors", "html", "css", "js")]
+
+setup(packages=find_packages(include=["huenet", "huenet.*"]), package_data={"huenet": ["py.typed", *DATA]})
