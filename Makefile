@@ -22,9 +22,10 @@ mangle: $(VENV)/installed ## put CASES=500 damaged files, drawn with SEED=0, bef
 kills: $(VENV)/installed ## kill commands at KILLS=100 moments, drawn with SEED=0, and see that nothing is lost
 	OMP_NUM_THREADS=1 $(RUN) -m tests.huenet.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),0)
 
-lint: $(VENV)/installed ## check style
+lint: $(VENV)/installed ## check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
 	bash tests/imports.sh

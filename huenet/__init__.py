@@ -24,6 +24,7 @@ def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels
 
     ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
     """
-    from .color_transfer.painter import MAX_MEGAPIXELS, Painter
+    from .color_transfer.config import MAX_MEGAPIXELS
+    from .color_transfer.painter import Painter
 
     return Painter.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)
