@@ -1,7 +1,7 @@
 """Hue-Net: colour transfer trained with differentiable histogram losses, and those losses for anyone's network.
 
     import huenet
-    paint = huenet.load("run/generator.safetensors")
+    paint = huenet.load()                                # the model in the package; or of a training: "run/generator.safetensors"
     paint("source.jpg", "target.jpg").save("painted.png")
 
 `huenet.kernels` has the operators, `huenet.losses` the losses as modules. Importing `huenet` itself loads neither of them.
@@ -19,9 +19,10 @@ __version__ = "0.2.0"
 __all__ = ["load"]
 
 
-def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float | None = None) -> Painter:
-    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `color_transfer.painter`.
+def load(checkpoint: str | os.PathLike[str] | None = None, device: str = "cpu", max_megapixels: float | None = None) -> Painter:
+    """A trained model as a function of a source and a target; see `color_transfer.painter`.
 
+    ``checkpoint``: a training run's ``generator.safetensors``; None for the model in the package, trained on drawn pictures.
     ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
     """
     from .color_transfer.config import MAX_MEGAPIXELS

@@ -17,10 +17,11 @@ from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
 from .mistakes import Mistake
+from .paper import Paper
 from .train import Train, preset_defaults
 from .transfer import Transfer
 
-Command = Demo | Train | Transfer | Evaluate | Experiment
+Command = Demo | Train | Transfer | Evaluate | Experiment | Paper
 COMMANDS = get_args(Command)
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
 

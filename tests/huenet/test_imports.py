@@ -76,7 +76,14 @@ def test_the_extra_is_what_the_commands_ask_for() -> None:
 
 @pytest.mark.parametrize("missing", OF_TRAINING)
 @pytest.mark.parametrize(
-    "line", ["demo", "train --data {photos}", "evaluate --checkpoint {run} --data {photos}", "experiment registration"]
+    "line",
+    [
+        "demo",
+        "train --data {photos}",
+        "evaluate --checkpoint {run} --data {photos}",
+        "experiment registration",
+        "paper --data {photos}",
+    ],
 )
 def test_commands_without_the_extra_end_in_one_line(
     line: str, missing: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
