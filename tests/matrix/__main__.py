@@ -85,9 +85,16 @@ def suite(python: str) -> dict[str, str]:
         row[name] = outcome(python, arguments, interpreted=name == "interpreted")
         print(f"{row['torch']}, {row['triton']}, Python {row['Python']}: {name}: {row[name]}", flush=True)
     row["date"] = datetime.date.today().isoformat()
-    described = ["git", "-C", str(REPOSITORY), "describe", "--always", "--exclude", "*", "--dirty", "--abbrev=7"]
-    row["commit"] = subprocess.run(described, capture_output=True, text=True).stdout.strip()
+    row["commit"] = commit()
     return row
+
+
+def commit() -> str:
+    """The commit that is tried, and whether files are not as it has them: others than the page, which rows are written into."""
+    git = ["git", "-C", str(REPOSITORY)]
+    name = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True).stdout.strip()
+    changed = [*git, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{PAGE.relative_to(REPOSITORY)}"]
+    return name + "-dirty" * bool(subprocess.run(changed, capture_output=True, text=True).stdout)
 
 
 def outcome(python: str, arguments: str, interpreted: bool) -> str:
