@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .color_transfer.painter import Painter
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load"]
 
 
@@ -25,6 +25,7 @@ def load(checkpoint: str | os.PathLike[str] | None = None, device: str = "cpu", 
     ``checkpoint``: a training run's ``generator.safetensors``; None for the model in the package, trained on drawn pictures.
     ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
     """
-    from .color_transfer.painter import MAX_MEGAPIXELS, Painter
+    from .color_transfer.config import MAX_MEGAPIXELS
+    from .color_transfer.painter import Painter
 
     return Painter.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)

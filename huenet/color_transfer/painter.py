@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import torch
 from PIL import Image
@@ -55,7 +55,10 @@ class Colors:
 
     def at(self, size: tuple[int, int]) -> Tensor:
         """Reduced to its own size, or, where a model looks at it beside the source, to this one of the source's."""
-        return reduced(self._picture, size) if self._own is None else self._own
+        if self._own is not None:
+            return self._own
+        assert self._picture is not None  # for type checkers: one of the two is there
+        return reduced(self._picture, size)
 
 
 class Painter:
@@ -89,8 +92,12 @@ class Painter:
         model, metadata = load_generator(PACKAGED if checkpoint is None else checkpoint)
         return cls(model, device, metadata, max_megapixels)
 
+    @overload
+    def __call__(self, source: Tensor, target: Photo | Colors) -> Tensor: ...
+    @overload
+    def __call__(self, source: Image.Image | str | os.PathLike[str], target: Photo | Colors) -> Image.Image: ...
     @torch.no_grad()
-    def __call__(self, source: Photo, target: Photo | Colors) -> Any:
+    def __call__(self, source: Photo, target: Photo | Colors) -> Tensor | Image.Image:
         """``source`` with its hues repainted like ``target``'s, at the source's size.
 
         Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W); the target may be what
@@ -101,8 +108,8 @@ class Painter:
         """
         colors = target if isinstance(target, Colors) else self.colors(target)
         picture = self._picture(source)
-        pixels = _to_batch("source", source) if picture is None else picture
-        canvas = torch.empty_like(pixels) if picture is None else picture
+        pixels: Tensor | Picture = _to_batch("source", source) if picture is None else picture
+        canvas: Tensor | Picture = torch.empty_like(pixels) if isinstance(pixels, Tensor) else pixels
         rows, height = _Floats(pixels, self.device), pixels.shape[-2]
         size = self.model.working_size(pixels.shape)
         change = self.model.predict(reduced(rows, size), colors.at(size), colors.chroma)
@@ -111,7 +118,10 @@ class Painter:
             if not painted.isfinite().all():
                 raise CheckpointError(f"{self.model.origin} paints what is not finite: its weights are damaged")
             canvas[..., band, :] = painted
-        return canvas.reshape(source.shape) if picture is None else picture.image
+        if isinstance(canvas, Picture):
+            return canvas.image
+        assert isinstance(source, Tensor)  # for type checkers: else there was a picture
+        return canvas.reshape(source.shape)
 
     @torch.no_grad()
     def colors(self, target: Photo) -> Colors:
@@ -191,7 +201,7 @@ def _outputs(folder: Path, out: Path, recursive: bool) -> dict[Path, Path]:
     return outputs
 
 
-def _to_batch(name: str, picture: Tensor) -> Tensor:
+def _to_batch(name: str, picture: Photo) -> Tensor:
     """Float RGB (B, 3, H, W) in [0, 1]."""
     if not isinstance(picture, Tensor) or not picture.is_floating_point():
         kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
