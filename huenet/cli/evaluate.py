@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
 
@@ -38,6 +38,8 @@ class Evaluate:
     """Source and target pairs."""
     without_mi: Path | None = None
     """generator.safetensors of a model trained with --mi-weight 0, for the table's last column."""
+    also: tuple[Literal["saturation", "value"], ...] = ()
+    """saturation, value or both: measure the model with these of huenet transfer --also as well, each and both."""
     seed: int = 0
     """Seed that draws the pairs."""
     device: str = "auto"
@@ -56,7 +58,7 @@ class Evaluate:
             photos = load_folder(self.data, painter.model.config.size, recursive=self.recursive)
             photos = unseen(photos, painter.metadata).to(painter.device)
             draw_pairs(len(photos), self.pairs, self.seed)
-        report(painter.model, photos, self.out, self.pairs, self.seed, without_mi)
+        report(painter.model, photos, self.out, self.pairs, self.seed, without_mi, self.also)
         return 0
 
 
@@ -75,7 +77,15 @@ def unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
     return photos.subset([photos.names.index(name) for name in held_out])
 
 
-def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:
+def report(
+    paint: HueNet,
+    photos: Photos,
+    out: Path,
+    pairs: int,
+    seed: int,
+    without_mi: HueNet | None = None,
+    also: tuple[str, ...] = (),
+) -> None:
     """Write Table 1 and the figures, print the table."""
     import torch
 
@@ -87,7 +97,7 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
     with contextlib.ExitStack() as stack:
         with user_input():
             stack.enter_context(claimed(out, "table1"))
-            result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
+            result = evaluate(paint, photos, pairs, seed, without_mi=without_mi, also=also)
         result.write(out)
         sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
         source, target = photos.pictures(sources), photos.pictures(targets)

@@ -14,8 +14,8 @@ from .mistakes import outputs_are_not_inputs, user_input
 class Transfer:
     """Paint a photo, or every photo of a folder, with the colours of another one.
 
-    Hues change; saturation and brightness stay, unless --also asks for them. The output has the source's size, transparency (png, webp, tiff), resolution,
-    EXIF and XMP data, in sRGB. Animated gif, webp and png stay animated. No photo is ever overwritten.
+    Hues change; saturation and brightness stay, unless --also asks for them. The output has the source's size, transparency (png,
+    webp, tiff), resolution, EXIF and XMP data, in sRGB. Animated gif, webp and png stay animated. No photo is ever overwritten.
 
         huenet transfer --checkpoint run/generator.safetensors source.jpg target.jpg --out painted.png
         huenet transfer --checkpoint run/generator.safetensors photos target.jpg --out painted
@@ -40,7 +40,8 @@ class Transfer:
     """first: frames of a film, painted by the first one's histograms, so that colours do not flicker. each: every picture by its
     own. None: first within an animation, each in a folder."""
     max_megapixels: float = MAX_MEGAPIXELS
-    """Largest photo, or animation with all its frames, that is read, since a small file may claim any size; inf: any. A megapixel takes 4 to 8 MB of memory."""
+    """Largest photo, or animation with all its frames, that is read, since a small file may claim any size; inf: any. A
+    megapixel takes 4 to 8 MB of memory."""
     device: str = "auto"
     """cpu, cuda, ... auto: the GPU where there is one."""
 

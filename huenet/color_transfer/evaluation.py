@@ -8,8 +8,9 @@ It has the `metrics` of the evaluated model and of the classical `baselines`.
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from ..data import Photos
 from ..files import replacing
 from ..metrics.hue import hue_emd, hue_mutual_information
 from .baselines import match_hue, reinhard
+from .tones import TONES, check_also, tone_emd
 
 Method = Callable[[Tensor, Tensor], Tensor]
 """A method of colour transfer: sources and targets, RGB (B, 3, H, W) in [0, 1], to outputs like the sources."""
 METRICS = ("emd_target_source", "emd_target_output", "mi_source_target", "mi_source_output")
+TONE_METRICS = tuple(f"{tone}_emd_target_{role}" for role in ("source", "output") for tone in TONES)
 _OF_OUTPUT = ("emd_target_output", "mi_source_output")
 _EXAMPLES = 7  # rows of the paper's table
 
@@ -44,7 +47,8 @@ class Evaluation:
     def means(self, method: str | None = None) -> dict[str, float]:
         """The four metrics' means over the pairs whose pictures have hues, of the evaluated model or of another `method`."""
         rows = [row if method is None else row | row[method] for row in self.pairs if not row.get("without_hue")]
-        return {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
+        metrics = METRICS + TONE_METRICS * bool(self.settings.get("also"))
+        return {metric: float(np.mean([row[metric] for row in rows])) for metric in metrics}
 
     @property
     def others(self) -> list[str]:
@@ -71,9 +75,16 @@ class Evaluation:
             information.append(self.means("without_mi")["mi_source_output"])
             rows = [[*row, f"{number:.3f}"] for row, number in zip(rows, information)]
         titles = {"without_mi": "Hue-Net without L_MI", "reinhard": "Reinhard (Lab)", "matching": "hue histogram matching"}
-        methods = [["Hue-Net", *_format(self.means())]]
-        methods += [[titles[method], *_format(self.means(method))] for method in self.others]
-        tables = _markdown_table(columns, rows, text_columns=3), _markdown_table(["mean", *columns[3:7]], methods, text_columns=1)
+        titles |= {f"also_{tone}": f"Hue-Net, also {tone}" for tone in (*TONES, "both")}
+        shown, heads = METRICS, ["mean", *columns[3:7]]
+        if self.settings.get("also"):
+            shown, heads = (
+                METRICS + TONE_METRICS,
+                [*heads, *(f"{tone} EMD TAR-{role}" for role in ("SRC", "OUT") for tone in TONES)],
+            )
+        methods = [["Hue-Net", *_format(self.means(), shown)]]
+        methods += [[titles[method], *_format(self.means(method), shown)] for method in self.others]
+        tables = _markdown_table(columns, rows, text_columns=3), _markdown_table(heads, methods, text_columns=1)
         return "\n\n".join(["# Table 1: colour transfer", *tables, _how_measured(self.settings)]) + "\n"
 
     def write(self, folder: str | os.PathLike[str]) -> None:
@@ -93,24 +104,31 @@ def evaluate(
     seed: int = 0,
     *,
     without_mi: Method | None = None,
+    also: Collection[str] = (),
     batch_size: int = 16,
     bins: int = 256,
 ) -> Evaluation:
     """Table 1 of `paint`, of the two classical baselines and, where given, of a model trained without L_MI.
 
     `paint` takes sources and targets, float RGB (B, 3, S, S) in [0, 1] on the photos' device with S = `photos.size`, and returns
-    outputs like the sources. The pairs are those of `draw_pairs`. Raises ValueError for fewer than two photos, `pairs` below 1, and
+    outputs like the sources. With `also`, of "saturation" and "value", it must take an argument of that name (see `HueNet.forward`),
+    and is measured with each of them and with both as well, by the distances of `tone_emd` too. The pairs are those of `draw_pairs`. Raises ValueError for fewer than two photos, `pairs` below 1, and
     an output of another shape, not finite or outside [0, 1].
     """
     drawn = draw_pairs(len(photos), pairs, seed)
     methods = {"output": paint, "reinhard": reinhard, "matching": match_hue}
     if without_mi is not None:
         methods["without_mi"] = without_mi
+    check_also(also)
+    also = [tone for tone in TONES if tone in also]
+    methods |= {f"also_{tone}": partial(paint, also=(tone,)) for tone in also}
+    if len(also) == len(TONES):
+        methods["also_both"] = partial(paint, also=TONES)
     rows: list[dict] = []
     with tqdm(total=len(drawn), desc="evaluating", unit="pair", disable=None, leave=False) as progress:
         for start in range(0, len(drawn), batch_size):
             batch = drawn[start : start + batch_size]
-            rows += _measure(methods, photos, batch, bins)
+            rows += _measure(methods, photos, batch, bins, bool(also))
             progress.update(len(batch))
     without_hue = sum("without_hue" in row for row in rows)
     if without_hue == len(rows):
@@ -121,6 +139,8 @@ def evaluate(
         "emd": "circular, RMS (Eq. 12, 14), hard bins, weighted by each image's own saturation * value",
         "mi": "relative mutual information I / H, hard bins, weighted by the source's saturation * value",
     }
+    if also:
+        settings["also"] = also
     return Evaluation(rows, settings)
 
 
@@ -141,7 +161,7 @@ def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:
     return list(zip(source.tolist(), target.tolist()))
 
 
-def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[int, int]], bins: int) -> list[dict]:
+def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[int, int]], bins: int, tones: bool) -> list[dict]:
     sources, targets = zip(*batch)
     source, target = photos.pictures(sources), photos.pictures(targets)
     between = zip(batch, hue_emd(target, source, bins).tolist(), hue_mutual_information(source, target, bins).tolist())
@@ -152,15 +172,25 @@ def _measure(methods: dict[str, Method], photos: Photos, batch: Sequence[tuple[i
     has_hue = (hue_presence(mean_chroma(source)) > 0) & (hue_presence(mean_chroma(target)) > 0)
     for row, has in zip(rows, has_hue.tolist()):
         row |= {} if has else {"without_hue": True}
+    if tones:
+        _add_tones(rows, target, source, "source")
     for method, paint in methods.items():
         with torch.no_grad():
             output = paint(source, target)
         _check_output(output, source, getattr(paint, "origin", "paint"))
         of_output = zip(hue_emd(target, output, bins).tolist(), hue_mutual_information(source, output, bins).tolist())
-        for row, values in zip(rows, of_output):
-            found = dict(zip(_OF_OUTPUT, values))
-            row.update(found if method == "output" else {method: found})
+        found = [dict(zip(_OF_OUTPUT, values)) for values in of_output]
+        if tones:
+            _add_tones(found, target, output.clamp(0.0, 1.0), "output")
+        for row, values in zip(rows, found):
+            row.update(values if method == "output" else {method: values})
     return rows
+
+
+def _add_tones(rows: list[dict], target: Tensor, picture: Tensor, role: str) -> None:
+    for tone, distances in tone_emd(target, picture).items():
+        for row, distance in zip(rows, distances.tolist()):
+            row[f"{tone}_emd_target_{role}"] = distance
 
 
 def _check_output(output: Tensor, source: Tensor, paint: str) -> None:
@@ -170,8 +200,8 @@ def _check_output(output: Tensor, source: Tensor, paint: str) -> None:
         raise ValueError(f"{paint} must return RGB in [0, 1], got {output.min():g} to {output.max():g}")
 
 
-def _format(metrics: dict) -> list[str]:
-    return [f"{metrics[metric]:.3f}" for metric in METRICS]
+def _format(metrics: dict, shown: Sequence[str] = METRICS) -> list[str]:
+    return [f"{metrics[metric]:.3f}" for metric in shown]
 
 
 def _markdown_table(columns: list[str], rows: list[list[str]], text_columns: int) -> str:
@@ -187,4 +217,6 @@ def _how_measured(settings: dict) -> str:
         f"{settings['size']} x {settings['size']}, {settings['bins']} bins.{left_out} "
         f"EMD: {settings['emd']}; less is closer to the target. "
         f"MI: {settings['mi']}; more keeps more of the source."
+        + " Saturation and value EMD: RMS on a line (Eq. 12), 256 levels; saturation is weighted by value."
+        * bool(settings.get("also"))
     )

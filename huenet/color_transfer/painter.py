@@ -226,10 +226,8 @@ def paint_files(
         if before is not None and identity(outputs[before]) == identity(output):
             raise ValueError(f"{photo} and {before} would both be written to {output}: rename one of them")
         try:
-            if is_animation(photo):
-                painted = (stills if like else brush("first")).animation(photo)
-            else:
-                painted = stills(photo)
+            frames = stills if like else brush("first")
+            painted = frames.animation(photo) if is_animation(photo) else stills(photo)
         except ValueError as error:
             if not folder or isinstance(error, CheckpointError):  # no other photo would do better
                 raise
