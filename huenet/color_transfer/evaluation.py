@@ -111,9 +111,10 @@ def evaluate(
     """Table 1 of `paint`, of the two classical baselines and, where given, of a model trained without L_MI.
 
     `paint` takes sources and targets, float RGB (B, 3, S, S) in [0, 1] on the photos' device with S = `photos.size`, and returns
-    outputs like the sources. With `also`, of "saturation" and "value", it must take an argument of that name (see `HueNet.forward`),
-    and is measured with each of them and with both as well, by the distances of `tone_emd` too. The pairs are those of `draw_pairs`. Raises ValueError for fewer than two photos, `pairs` below 1, and
-    an output of another shape, not finite or outside [0, 1].
+    outputs like the sources. With `also`, of "saturation" and "value", it must take an argument of that name, as `HueNet.forward`,
+    and is measured with each of them and with both too, and all by the distances of `tone_emd`. The pairs are those of
+    `draw_pairs`. Raises ValueError for fewer than two photos, `pairs` below 1, another `also`, and an output of another shape, not
+    finite or outside [0, 1].
     """
     drawn = draw_pairs(len(photos), pairs, seed)
     methods = {"output": paint, "reinhard": reinhard, "matching": match_hue}

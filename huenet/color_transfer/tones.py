@@ -86,8 +86,8 @@ def count_tones(picture: Rows, opacity: Callable[[slice], Tensor | float] | None
 
 def tone_emd(first: Tensor, second: Tensor) -> dict[str, Tensor]:
     """Earth mover's distance (B,) between the histograms of two batches (B, 3, H, W), of saturation and of value: on a line, RMS
-    (Eq. 12); nan where nothing votes."""
-    shares = [[histogram / histogram.sum(1, keepdim=True) for histogram in count_tones(picture)] for picture in (first, second)]
+    (Eq. 12). Where nothing votes, as for the saturation of a black picture, the histogram is flat."""
+    shares = ([_share(histogram, 1 / LEVELS) for histogram in count_tones(picture)] for picture in (first, second))
     return {name: emd(*pair) for name, *pair in zip(TONES, *shares)}
 
 
@@ -106,7 +106,7 @@ def fitted(source: Tensor, target: Tensor) -> Tensor:
     source, target = (histogram.detach().cpu().double() for histogram in (source, target))
     levels = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
     empty = (source.sum(1) == 0) | (target.sum(1) == 0)
-    share = source / source.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    share = _share(source, 0.0)
     # A curve is the sum of its slopes up to each level: the squared distance is a quadratic form of them.
     step = 1 / (LEVELS - 1)
     sums = step * torch.ones(LEVELS, LEVELS - 1, dtype=torch.float64).tril(-1)
@@ -138,18 +138,23 @@ def _minimum(form: Tensor, wanted: Tensor) -> Tensor:
 
 def _mean_quantiles(share: Tensor, target: Tensor) -> Tensor:
     """(B, 256): the mean level of the part of the target's pixels which those of each source level become, in order."""
-    total = target.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    target = _share(target, 0.0)
     levels = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
     # sums of levels over the first pixels, as a function of how many they are: linear between levels
-    zero = torch.zeros_like(total)
-    counts = torch.cat([zero, (target / total).cumsum(1)], dim=1)
-    sums = torch.cat([zero, (target * levels / total).cumsum(1)], dim=1)
+    zero = torch.zeros_like(target[:, :1])
+    counts = torch.cat([zero, target.cumsum(1)], dim=1)
+    sums = torch.cat([zero, (target * levels).cumsum(1)], dim=1)
     ends = torch.cat([zero, share.cumsum(1).clamp_max(1.0)], dim=1)
     above = torch.searchsorted(counts, ends).clamp(1, LEVELS)
     low, high = counts.gather(1, above - 1), counts.gather(1, above)
     part = ((ends - low) / (high - low).clamp_min(torch.finfo(torch.float64).tiny)).clamp(0.0, 1.0)
     at = torch.lerp(sums.gather(1, above - 1), sums.gather(1, above), part)
     return at.diff(dim=1) / share.clamp_min(torch.finfo(torch.float64).tiny)
+
+
+def _share(histogram: Tensor, empty: float) -> Tensor:
+    total = histogram.sum(1, keepdim=True)
+    return torch.where(total == 0, empty, histogram / torch.where(total == 0, 1.0, total))
 
 
 def _saturation(chroma: Tensor, value: Tensor) -> Tensor:
