@@ -1,9 +1,9 @@
 """Painting photos with a trained model: in Python, and files."""
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,7 +33,7 @@ LIKES = ("each", "first")
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
-@dataclass
+@dataclasses.dataclass
 class _Floats:
     """A picture whose rows come as the model takes them."""
 
@@ -51,9 +51,9 @@ class _Floats:
 class Colors:
     """A target as `Painter` looks at it, any number of times; made by `Painter.colors`."""
 
-    def __init__(self, picture: Rows, size: tuple[int, int] | None) -> None:
+    def __init__(self, picture: Rows, size: tuple[int, int] | None, tones: bool) -> None:
         self.chroma = mean_chroma(picture)
-        self.tones = count_tones(picture)
+        self.tones = count_tones(picture) if tones else None
         self._picture = picture if size is None else None
         self._own = None if size is None else reduced(picture, size)
 
@@ -110,15 +110,18 @@ class Painter:
         check_also(also)
         if like not in LIKES:
             raise ValueError(f"like must be one of {', '.join(LIKES)}, got {like!r}")
-        colors = target if isinstance(target, Colors) else self.colors(target)
+        colors = target if isinstance(target, Colors) else self._colors(target, tones=bool(also))
         return Brush(self, colors, float(strength), tuple(also), like)
 
-    @torch.no_grad()
     def colors(self, target: Photo) -> Colors:
         """A target to be painted with more than once, looked at once. Raises as `__call__`."""
+        return self._colors(target, tones=True)
+
+    @torch.no_grad()
+    def _colors(self, target: Photo, tones: bool) -> Colors:
         picture = self.picture(target, only_colors=True)
         rows = _Floats(_to_batch("target", target) if picture is None else picture, self.device)
-        colors = Colors(rows, self.model.target_size(rows.shape))
+        colors = Colors(rows, self.model.target_size(rows.shape), tones)
         if not hue_presence(colors.chroma).all():
             # from here, not from the caller: between the two is torch's own wrapper for no_grad
             warnings.warn("a target has no hue to paint with: its source keeps its own", stacklevel=1)
@@ -137,7 +140,7 @@ class Painter:
             raise
 
 
-@dataclass
+@dataclasses.dataclass
 class Brush:
     """A painter with a target and what else is the same for all its sources; made by `Painter.brush`."""
 
@@ -146,7 +149,7 @@ class Brush:
     strength: float
     also: tuple[str, ...]
     like: str
-    _first: Change | None = None
+    _first: Change | None = dataclasses.field(default=None, init=False)
 
     @torch.no_grad()
     def __call__(self, source: Photo) -> Any:
@@ -204,11 +207,7 @@ def paint_files(
     two sources would have one output; also for an animation to a format that has none, or if nothing can be read. ``OSError`` if an
     output cannot be written.
     """
-    brush = lambda like: paint.brush(colors, strength=strength, also=also, like=like)  # noqa: E731
-    check_strength(strength)
-    check_also(also)
-    colors = paint.colors(target)
-    stills = brush(like or "each")
+    stills = paint.brush(target, strength=strength, also=also, like=like or "each")
     folder = source.is_dir()
     outputs = _outputs(source, out, recursive) if folder else {source: out}
     inputs = {identity(target): f"the target {target}"} | {identity(photo): f"the source {photo}" for photo in outputs}
@@ -226,7 +225,7 @@ def paint_files(
         if before is not None and identity(outputs[before]) == identity(output):
             raise ValueError(f"{photo} and {before} would both be written to {output}: rename one of them")
         try:
-            frames = stills if like else brush("first")
+            frames = stills if like else dataclasses.replace(stills, like="first")
             painted = frames.animation(photo) if is_animation(photo) else stills(photo)
         except ValueError as error:
             if not folder or isinstance(error, CheckpointError):  # no other photo would do better
