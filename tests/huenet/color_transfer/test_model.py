@@ -229,17 +229,17 @@ def test_strength_is_the_share_of_its_way_that_each_hue_turns(variant: dict[str,
     # Hues are rounded to 2**-24 some ten times, and by RGB and back, a sixth of which over a chroma of 0.1, ten times more.
     assert (steps - steps.mean(0)).abs()[:, colored].max() < 20 * 20 * 2**-24
     assert (8 * steps.mean(0)).abs()[colored].max() <= 0.75 + 1e-5, "no way is longer than the longest cut allows"
-    assert (8 * steps.mean(0)).abs()[colored].max() > 0.05
+    assert (8 * steps.mean(0)).abs()[colored].max() > 1e-3
 
 
 def test_neighbours_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though one would be nearer to its end by the other one."""
     model = half_turns(monkeypatch, 0.47, 0.53)
     source = hsv_to_rgb(torch.stack([images(1, 32, 32), *torch.full((2, 1, 32, 32), 0.9)], dim=1))
-    way = turned(source, model(source, source, strength=0.5)).abs()
-    # as half of each, of numbers that are rounded as above
-    assert torch.allclose(way, torch.tensor([0.235, 0.265]).repeat(16).expand(1, 32, 32), atol=1e-5)
-    assert turned(source, model(source, source, strength=0.5)).sign().unique().numel() == 1
+    way = turned(source, model(source, source, strength=0.5))
+    ends = torch.tensor([0.47, 0.53]).repeat(16).expand(1, 32, 32)
+    # half of each, or of each less a turn; rounded as above
+    assert any(torch.allclose(way, (ends - less) / 2, rtol=0, atol=1e-5) for less in (0, 1))
     small = half_turns(monkeypatch, 0.1, -0.2)
     way = turned(source, small(source, source, strength=0.5))
     assert torch.allclose(way, torch.tensor([0.05, -0.1]).repeat(16).expand(1, 32, 32), atol=1e-5), "the shorter way"
@@ -268,8 +268,7 @@ def test_saturation_and_value_too(also: list[str], monkeypatch: pytest.MonkeyPat
     """What is asked for comes nearer to the target's, what is not stays, and hues are painted as without."""
     torch.manual_seed(0)
     model = HueNet(SMALL).eval()
-    source, target = garden(2, 60, seed=3).pictures([0, 1]).split(1)
-    target = 0.3 + 0.4 * target  # paler, and darker
+    source, target = garden(2, 60, seed=3).pictures([1, 0]).split(1)  # the target has little saturation
     with torch.no_grad():
         plain, painted = model(source, target), model(source, target, also=also)
         half = model(source, target, strength=0.5, also=also)
@@ -283,13 +282,13 @@ def test_saturation_and_value_too(also: list[str], monkeypatch: pytest.MonkeyPat
     colored = (after[:, 1] * after[:, 2] > 0.1)[0]
     assert turned(plain, painted)[0, colored].abs().max() < 1e-5
     for name, channel in (("saturation", 1), ("value", 2)):
-        distance = tone_emd(target, painted)[name] / tone_emd(target, plain)[name]
+        # roundings as above, of saturations over values of 1/10 at least
+        near = lambda first, second: torch.allclose(first[:, colored], second[:, colored], rtol=0, atol=1e-5)  # noqa: E731
         if name in also:
-            # `between` goes half of the way; roundings as above, of saturations over values of 1/10 at least
-            middle = (before[:, channel] + after[:, channel]) / 2
-            assert distance < 0.5 and torch.allclose(between[:, channel][:, colored], middle[:, colored], rtol=0, atol=1e-5)
+            assert tone_emd(target, painted)[name] < 0.5 * tone_emd(target, plain)[name]
+            assert near(between[:, channel], (before[:, channel] + after[:, channel]) / 2)
         else:
-            assert distance == pytest.approx(1, abs=0.02)  # of 256 levels some pixels round to another
+            assert near(before[:, channel], after[:, channel])
 
 
 def test_grey_stays_grey_whatever_the_target() -> None:
