@@ -97,9 +97,9 @@ class Painter:
         Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W); the target may be what
         `colors` made of one. A tensor source gives a tensor of its shape, dtype and device, anything else a PIL image in sRGB, with
         the transparency, resolution, EXIF and XMP data that the source has. A path's is painted in the memory that it was decoded
-        into. Raises ``ValueError`` for a file that is no image or has more than ``max_megapixels``, a tensor of another shape or
-        range, another ``strength`` or ``also``, ``TypeError`` for anything else, `CheckpointError` where weights are so large that
-        what they paint is not finite.
+        into; of an animation the first frame (`Brush.animation` paints all). Raises ``ValueError`` for a file that is no image or
+        has more than ``max_megapixels``, a tensor of another shape or range, another ``strength`` or ``also``, ``TypeError`` for
+        anything else, `CheckpointError` where weights are so large that what they paint is not finite.
         """
         return self.brush(target, strength=strength, also=also)(source)
 
@@ -171,8 +171,10 @@ class Brush:
     def animation(self, source: str | os.PathLike[str]) -> Animation:
         """An animated GIF, WebP or PNG file painted, frame by frame."""
         animation = Animation.read(source, self.painter.max_megapixels)
-        frames = tqdm(animation.frames, "painting", unit="frame", delay=1.0, disable=None, leave=False)
-        return animation.of([self(frame) for frame in frames])
+        frames = animation.frames
+        for number in tqdm(range(len(frames)), "painting", unit="frame", delay=1.0, disable=None, leave=False):
+            frames[number] = self(frames[number])  # so that there are never two of all
+        return animation.of(frames)
 
     def _change(self, source: _Floats, opacity: Callable[[slice], Tensor | float] | None) -> Change:
         model, colors = self.painter.model, self.colors
