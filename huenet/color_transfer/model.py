@@ -26,6 +26,7 @@ from ..training.checkpoint import CheckpointError
 from .config import ModelConfig
 from .generator import HueGenerator
 from .heads import Condition
+from .restraint import restrained
 from .tones import ToneCurves, check_also, count_tones, tone_curves
 
 SLACK = 2**20
@@ -52,7 +53,7 @@ class Change(NamedTuple):
     """What fields and curves were predicted with."""
     share: Tensor | None
     """(B, 1, 1, 1): how much of their way hues turn, where that is not all of it: the strength, and less for a target with little
-    hue."""
+    hue, or where all of it would end farther from the target than it began (see `restraint`)."""
     cut: Tensor | None
     """(B, 1, 1, 1), where hues turn a share of their way only: by which turns, from `cut` - 1 to `cut`, they come to where they
     would go. At half a turn each goes the shorter way."""
@@ -111,13 +112,16 @@ class HueNet(nn.Module):
         if like is not None:
             fields, _, _ = self.generator.predict(source, rgb_to_hsv(target), like.condition)
             return like._replace(fields=fields)
-        fields, curves, condition = self.generator.predict(source, rgb_to_hsv(target))
+        target = rgb_to_hsv(target)
+        fields, curves, condition = self.generator.predict(source, target)
         share = strength * hue_presence(chroma).view(-1, 1, 1, 1)
-        if (share == 1).all():
-            return Change(fields, curves, condition, None, None, tones)
         hue = source[:, :1]
-        cut = _cut(self.generator.paint(hue, fields, curves) - hue, color_weights(source))
-        return Change(fields, curves, condition, share, cut, tones)
+        turns = self.generator.paint(hue, fields, curves) - hue
+        cut = _cut(turns, color_weights(source))
+        if self.config.restraint:
+            share = share * restrained(source, target, _ways(turns, cut))
+        partly = bool((share != 1).any())
+        return Change(fields, curves, condition, share if partly else None, cut if partly else None, tones)
 
     def paint(self, band: Tensor, change: Change, rows: slice, height: int) -> Tensor:
         """The rows of a source of that height, RGB (B, 3, rows, W) -> painted."""
@@ -125,8 +129,7 @@ class HueNet(nn.Module):
         source, fields = hue.unsqueeze(1), enlarged(change.fields, rows, (height, band.shape[-1]))
         painted = self.generator.paint(source, fields, change.curves)
         if change.share is not None:
-            # The heads predict directions: of a turn nobody knows but here how many times around the circle it goes.
-            way = change.cut - wrap_hue(change.cut - (painted - source))
+            way = _ways(painted - source, change.cut)
             painted = torch.where(change.share == 1, painted, wrap_hue(source + change.share * way))
         if change.tones is not None:
             return rgb_of(painted.squeeze(1), *change.tones(chroma, value))
@@ -150,6 +153,12 @@ def check_strength(strength: float) -> None:
     """Raises ``ValueError`` for anything but a number from 0 to 1."""
     if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
         raise ValueError(f"strength must be a number from 0 to 1, got {strength}")
+
+
+def _ways(turns: Tensor, cut: Tensor) -> Tensor:
+    """Turns as they go where the circle is cut, from `cut` - 1 to `cut`: the heads predict directions, and how many times around
+    the circle one goes is known only here."""
+    return cut - wrap_hue(cut - turns)
 
 
 def _cut(turns: Tensor, weights: Tensor) -> Tensor:
