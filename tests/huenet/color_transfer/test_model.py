@@ -20,7 +20,8 @@ from huenet.training import checkpoint
 from huenet.training.checkpoint import CheckpointError
 from tests.huenet.color_transfer.small import SMALL, VARIANTS, images
 
-CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)
+# What heads paint is what is tested here: nothing is held back (test_restraint.py has that).
+CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4, restraint=False)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
@@ -190,7 +191,7 @@ def test_names_of_photos_that_are_none_are_named(tmp_path: Path, key: str, names
 def test_a_target_without_hue_leaves_the_sources() -> None:
     """A cast of a step of eight bits is no colour; between one and four steps hues turn a part of their way."""
     torch.manual_seed(0)
-    model = HueNet(ModelConfig(size=32, width=4)).eval()
+    model = HueNet(ModelConfig(size=32, width=4, restraint=False)).eval()
     source = torch.rand(1, 3, 32, 32)
     red = torch.zeros(1, 3, 32, 32)
     red[:, 0] = 1.0
@@ -247,7 +248,7 @@ def test_neighbours_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_strength_and_a_faint_target_are_one_share() -> None:
     torch.manual_seed(0)
-    model = HueNet(ModelConfig(size=32, width=4)).eval()
+    model = HueNet(ModelConfig(size=32, width=4, restraint=False)).eval()
     source, target = images(2, 3, 32, 32), images(2, 3, 32, 32, seed=1)
     share = lambda *chroma, strength: model.predict(source, target, torch.tensor(chroma), strength).share  # noqa: E731
     assert share(0.5, 0.5, strength=1.0) is None

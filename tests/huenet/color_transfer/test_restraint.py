@@ -27,7 +27,7 @@ def plain(*hues: float) -> torch.Tensor:
         (0.5, 0.5, 1.0),
         (0.2, 0.0, 1.0),  # as far as before: nothing is lost by what the network wants
         (0.2, 0.3, 0.0),  # from where it should be
-        (0.35, 0.4, 0.5),  # past it, to 0.6: half way is 0.4, a quarter of it 0.3, but 0.4 is tried first
+        (0.38, 0.4, 0.5),  # past it, to 0.6: half way is 0.4
         (0.4, 0.8, 0.25),  # all around the circle, from 0.2 to 1: a quarter is there
     ],
 )
