@@ -20,8 +20,7 @@ from huenet.training import checkpoint
 from huenet.training.checkpoint import CheckpointError
 from tests.huenet.color_transfer.small import SMALL, VARIANTS, images
 
-# What heads paint is what is tested here: nothing is held back (test_restraint.py has that).
-CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4, restraint=False)
+CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
