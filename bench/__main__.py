@@ -8,6 +8,7 @@ python -m bench profile                      the training step, with fused and w
 python -m bench compile                      what the Triton kernels compile to
 python -m bench host                         what the host does for a call, apart from launches
 python -m bench readme [--check]             README's section on speed, from the committed results
+python -m bench hard-pairs --before FILE     pairs that ask too much of a model, painted by another one and by the packaged one
 """
 
 import argparse
@@ -87,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--seconds", type=float, default=1.0, help="time spent on each operator, twice")
     option = add("readme", _readme, "write README's section on speed", argparse.HelpFormatter)
     option("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
+    option = add("hard-pairs", _hard_pairs, "paint pairs that ask too much")
+    option("--before", type=Path, required=True, help="generator.safetensors to compare with, such as runs/demo's")
+    option("--out", type=Path, default=Path("docs/hard_pairs.png"), help="figure")
     return parser
 
 
@@ -192,6 +196,13 @@ def _host(options: argparse.Namespace) -> int:
     from .host import report
 
     print(report(options.seconds))
+    return 0
+
+
+def _hard_pairs(options: argparse.Namespace) -> int:
+    from .hard_pairs import hard_pairs
+
+    print(hard_pairs(options.before, options.out))
     return 0
 
 
