@@ -3,6 +3,8 @@
     import huenet
     paint = huenet.load("run/generator.safetensors")
     paint("source.jpg", "target.jpg").save("painted.png")
+    translate = huenet.load("run/translator.safetensors")
+    translate("photo.jpg").save("translated.png")
 
 `huenet.kernels` has the operators, `huenet.losses` the losses as modules. Importing `huenet` itself loads neither of them.
 """
@@ -14,16 +16,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .color_transfer.painter import Painter
+    from .translation.translator import Translator
 
 __version__ = "0.1.0"
 __all__ = ["load"]
 
 
-def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float | None = None) -> Painter:
-    """The trained model in a ``generator.safetensors``, as a function of a source and a target; see `color_transfer.painter`.
+def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float | None = None) -> Painter | Translator:
+    """The trained model in a ``generator.safetensors``, as a function of a source and a target, or in a
+    ``translator.safetensors``, as one of a photo; see `color_transfer.painter` and `translation.translator`.
 
     ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
     """
     from .color_transfer.painter import MAX_MEGAPIXELS, Painter
+    from .training.checkpoint import kind_of
+    from .translation.translator import Translator
 
-    return Painter.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)
+    kind = Translator if kind_of(checkpoint) == "translator" else Painter
+    return kind.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)

@@ -8,48 +8,69 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Union, get_args, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_type_hints
 
 import tyro
 
 from .. import __version__
+from . import translate
 from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
 from .mistakes import Mistake
 from .train import Train, preset_defaults
 from .transfer import Transfer
+from .translate import Translate
 
-Command = Demo | Train | Transfer | Evaluate | Experiment
+Command = Demo | Train | Transfer | Evaluate | Translate | Experiment
 COMMANDS = get_args(Command)
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
+And translate photos of one kind into another.
 
 Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
 
 
-def parse(arguments: Sequence[str]) -> Command:
-    """The command that the arguments spell. Raises `Mistake` for wrong ones, ``SystemExit(0)`` after showing help."""
+ACTIONS = {Translate: translate.ACTIONS}
+"""Commands that are made of others."""
+
+
+def parse(arguments: Sequence[str]) -> Any:
+    """The command that the arguments spell, one of `Command` or of `ACTIONS`.
+
+    Raises `Mistake` for wrong ones, ``SystemExit(0)`` after showing help.
+    """
     if list(arguments) == ["--version"]:
         print(__version__)
         raise SystemExit(0)
     if "" in arguments:  # which would be the current folder
         before = "".join(f" after {argument}" for argument in arguments[: [*arguments].index("")][-1:])
         raise Mistake(f"there is an empty argument{before}: is it a variable that is not set?")
-    _check_options(arguments)
+    if arguments and (group := _named(COMMANDS).get(arguments[0])) in ACTIONS:
+        return _parse(ACTIONS[group], list(arguments[1:]), f"huenet {arguments[0]}", inspect.cleandoc(group.__doc__ or ""))
+    return _parse(COMMANDS, list(arguments), "huenet", _DESCRIPTION)
+
+
+def _named(kinds: Sequence[type]) -> dict[str, type]:
+    return {kind.__name__.lower(): kind for kind in kinds}
+
+
+def _parse(kinds: Sequence[type], arguments: list[str], program: str, description: str) -> Any:
+    _check_options(kinds, arguments, program)
     subcommands = []
-    for kind in COMMANDS:
-        name, text = kind.__name__.lower(), inspect.cleandoc(kind.__doc__ or "")
+    defaults = {Train: preset_defaults, translate.Train: translate.train_defaults}
+    for name, kind in _named(kinds).items():
+        text = inspect.cleandoc(kind.__doc__ or "")
         described = text if name in arguments[:1] else text.splitlines()[0]
-        default = preset_defaults(arguments) if kind is Train else tyro.MISSING_NONPROP
+        default = defaults[kind](arguments) if kind in defaults else tyro.MISSING_NONPROP
         subcommands.append(Annotated[kind, tyro.conf.subcommand(name, description=described, default=default)])
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
                 Union[tuple(subcommands)],  # noqa: UP007, since it is made at run time
-                prog="huenet",
+                prog=program,
                 args=arguments,
-                description=_DESCRIPTION,
+                description=description,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
             )
     except SystemExit as end:
@@ -58,9 +79,9 @@ def parse(arguments: Sequence[str]) -> Command:
         raise
 
 
-def _check_options(arguments: Sequence[str]) -> None:
+def _check_options(kinds: Sequence[type], arguments: Sequence[str], program: str) -> None:
     """Raises `Mistake` for an option its command does not have, which tyro may take for a missing photo."""
-    kind = {kind.__name__.lower(): kind for kind in COMMANDS}.get(arguments[0] if arguments else "")
+    kind = _named(kinds).get(arguments[0] if arguments else "")
     if kind is None:
         return
     known = {"--help", *_options(kind)}
@@ -68,8 +89,8 @@ def _check_options(arguments: Sequence[str]) -> None:
         option = argument.split("=")[0].replace("_", "-")
         if option.startswith("--") and option not in known:
             near = difflib.get_close_matches(option, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"huenet {arguments[0]} --help lists them"
-            raise Mistake(f"huenet {arguments[0]} has no option {argument.split('=')[0]}: {hint}")
+            hint = f"did you mean {near[0]}?" if near else f"{program} {arguments[0]} --help lists them"
+            raise Mistake(f"{program} {arguments[0]} has no option {argument.split('=')[0]}: {hint}")
 
 
 def _options(kind: type) -> Iterator[str]:

@@ -13,20 +13,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..color import hue_presence
-from ..data import find_images
 from ..data.bands import Rows, bands, mean_chroma, reduced
-from ..data.images import at_most
-from ..data.picture import Picture, save
-from ..files import identity
+from ..data.outputs import WRITABLE, outputs_within, write_each
+from ..data.picture import Picture, float_batch, picture_of
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import find_device
 from .config import MAX_MEGAPIXELS
 from .model import HueNet, load_generator
 
 Photo = Tensor | Image.Image | str | os.PathLike[str]
-OUTSIDE = 1e-3
-"""How far tensors may leave [0, 1]: a quarter of a step of eight bits, which resizing and rounding take."""
-WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclass
@@ -95,7 +90,7 @@ class Painter:
         """
         colors = target if isinstance(target, Colors) else self.colors(target)
         picture = self._picture(source)
-        pixels = _to_batch("source", source) if picture is None else picture
+        pixels = float_batch("source", source) if picture is None else picture
         canvas = torch.empty_like(pixels) if picture is None else picture
         rows, height = _Floats(pixels, self.device), pixels.shape[-2]
         size = self.model.working_size(pixels.shape)
@@ -111,7 +106,7 @@ class Painter:
     def colors(self, target: Photo) -> Colors:
         """A target to be painted with more than once, looked at once. Raises as `__call__`."""
         picture = self._picture(target, only_colors=True)
-        rows = _Floats(_to_batch("target", target) if picture is None else picture, self.device)
+        rows = _Floats(float_batch("target", target) if picture is None else picture, self.device)
         colors = Colors(rows, self.model.target_size(rows.shape))
         if not hue_presence(colors.chroma).all():
             # from here, not from the caller: between the two is torch's own wrapper for no_grad
@@ -120,15 +115,8 @@ class Painter:
 
     def _picture(self, photo: Photo, only_colors: bool = False) -> Picture | None:
         """Of a file or a PIL image; None for anything else."""
-        if not isinstance(photo, (str, os.PathLike)):
-            return Picture.of(photo, only_colors) if isinstance(photo, Image.Image) else None
-        try:
-            with at_most(self.max_megapixels):
-                return Picture.read(photo, only_colors)
-        except ValueError as error:
-            if isinstance(error.__cause__, Image.DecompressionBombError):
-                raise ValueError(f"{str(error).rstrip('.')}; max_megapixels (--max-megapixels) sets the limit") from error
-            raise
+        known = isinstance(photo, (str, os.PathLike, Image.Image))
+        return picture_of(photo, self.max_megapixels, only_colors) if known else None
 
 
 def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive: bool = False) -> Iterator[Path]:
@@ -142,57 +130,8 @@ def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive
     """
     colors = paint.colors(target)
     folder = source.is_dir()
-    outputs = _outputs(source, out, recursive) if folder else {source: out}
-    inputs = {identity(target): f"the target {target}"} | {identity(photo): f"the source {photo}" for photo in outputs}
-    for output in outputs.values():
-        if output.exists() and (photo := inputs.get(identity(output))):
-            raise ValueError(f"{output} would overwrite {photo}")
     if not folder and out.suffix.lower() not in WRITABLE:
         raise ValueError(f"cannot tell the format of {out} by its suffix: use one of {', '.join(sorted(WRITABLE))}")
-    written: dict[object, Path] = {}
-    for photo in tqdm(outputs, "painting", unit="photo", delay=1.0, disable=None if folder else True, leave=False):
-        output = outputs[photo]
-        before = written.get(identity(output)) if output.exists() else None
-        # Where upper and lower case are one. Not where another process has replaced the file written before: a new one, of any
-        # name, may then have its number.
-        if before is not None and identity(outputs[before]) == identity(output):
-            raise ValueError(f"{photo} and {before} would both be written to {output}: rename one of them")
-        try:
-            painted = paint(photo, colors)
-        except ValueError as error:
-            if not folder or isinstance(error, CheckpointError):  # no other photo would do better
-                raise
-            warnings.warn(f"skipped: {error}", stacklevel=2)
-            continue
-        output.parent.mkdir(parents=True, exist_ok=True)
-        save(painted, output)
-        written[identity(output)] = photo
-        yield output
-    if not written:
-        raise ValueError(f"{source} has no image that can be read")
-
-
-def _outputs(folder: Path, out: Path, recursive: bool) -> dict[Path, Path]:
-    """Where the painting of each photo of a folder goes."""
-    outputs: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for photo in find_images(folder, recursive):
-        place = out / photo.relative_to(folder)
-        output = place if photo.suffix.lower() in WRITABLE else place.with_name(f"{photo.name}.png")
-        if (other := taken.setdefault(output, photo)) is not photo:
-            raise ValueError(f"{other.name} and {photo.name} would both be written to {output}: rename one of them")
-        outputs[photo] = output
-    return outputs
-
-
-def _to_batch(name: str, picture: Tensor) -> Tensor:
-    """Float RGB (B, 3, H, W) in [0, 1]."""
-    if not isinstance(picture, Tensor) or not picture.is_floating_point():
-        kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
-        raise TypeError(f"{name} must be a path, a PIL image or a floating-point tensor, got {kind}")
-    if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or not picture.numel():
-        raise ValueError(f"{name} must be RGB of shape (3, H, W) or (B, 3, H, W), got {tuple(picture.shape)}")
-    low, high = (float(value) for value in picture.aminmax())
-    if not (low >= -OUTSIDE and high <= 1 + OUTSIDE):
-        raise ValueError(f"{name} must have values in [0, 1], got {low:g} to {high:g}")
-    return picture if picture.ndim == 4 else picture.unsqueeze(0)
+    outputs = outputs_within(out, source, recursive) if folder else {source: out}
+    make = lambda photo: paint(photo, colors)  # noqa: E731
+    yield from write_each(make, source, outputs, "painting", read={target: "the target"}, fatal=CheckpointError)

@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from .images import at_most, find_images, fit, load_image
 
+LUMA = (19595, 38470, 7471)
+"""Red's, green's and blue's parts of 2^16 in the brightness, as of Pillow's mode L (ITU-R 601-2): grey stays as it is."""
 # pix2pix loads at 286 and crops 256 out of it; the same proportion at every size.
 LOAD_RATIO = 286 / 256
 
@@ -64,17 +66,14 @@ class Photos:
         return self.images[chosen, :, inside, inside].float() / 255.0
 
     def with_channels(self, count: int | None = None) -> Self:
-        """The same photos with 3 channels, or with 1, of their luma (ITU-R 601-2, as Pillow's mode L); None: 1 if all of them are
+        """The same photos with 3 channels, or with 1, of their `LUMA`; None: 1 if all of them are
         grey, else 3."""
         images = self.images
         if count is None:
             count = 1 if all((image == image[:1]).all() for image in images) else 3
         if count == 1 and images.shape[1] == 3:
             red, green, blue = images.unbind(1)
-            # Pillow's weights of 2^-16, which sum to 1: grey stays as it is
-            images = torch.stack(
-                [((19595 * r.int() + 38470 * g.int() + 7471 * b.int() + 2**15) >> 16).byte() for r, g, b in zip(red, green, blue)]
-            ).unsqueeze(1)
+            images = torch.stack([_luma(*channels) for channels in zip(red, green, blue)]).unsqueeze(1)
         elif count == 3:
             images = images.expand(-1, 3, -1, -1)
         return replace(self, images=images)
@@ -130,6 +129,11 @@ def seeded_generator(*key: int) -> np.random.Generator:
     if any(part < 0 for part in key):
         raise ValueError(f"seed must be an integer >= 0, got {key[0]}")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def _luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    total = sum(weight * channel.int() for weight, channel in zip(LUMA, (red, green, blue)))
+    return ((total + 2**15) >> 16).byte()
 
 
 def _load_square(path: Path, side: int) -> Tensor | ValueError:
