@@ -23,8 +23,10 @@ from .train import run_training
 class Translate:
     """Translate photos of one kind into another, having learned from a folder of each that are no pairs.
 
-    huenet translate train --a horses --b zebras --out run
-    huenet translate apply --checkpoint run/translator.safetensors photos --out translated
+        huenet translate train --a horses --b zebras --out run
+        huenet translate apply --checkpoint run/translator.safetensors photos --out translated
+
+    `huenet translate ACTION --help` tells all about an action.
     """
 
     def execute(self) -> int:
@@ -61,8 +63,8 @@ class Train:
     method: Literal["gan", "cyclegan", "gcgan-rot", "gcgan-vf"] = "cyclegan"
     """Terms to start from: adversarial alone, with cycle, or with geometry consistency by rotation or vertical flip."""
     preset: Literal["photos", "digits", "small"] = "photos"
-    """Networks and training to start from: CycleGAN's for photos, GcGAN's for digits of 32 pixels, or small ones
-    for two CPU cores."""
+    """Networks and training to start from: CycleGAN's for photos, GcGAN's for digits of 32 pixels, or small ones for two
+    CPU cores."""
 
     def execute(self) -> int:
         from ..data import load_folder

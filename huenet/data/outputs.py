@@ -37,8 +37,8 @@ def write_each(
     read: Mapping[Path, str] | None = None,
     fatal: type[ValueError] | tuple[()] = (),
 ) -> Iterator[Path]:
-    """Write what is made of each photo of `source`, a file or a folder, to its place, with what it carries, and yield the place; the
-    bar tells `what` is done.
+    """Write what is made of each photo of `source`, a file or a folder, to its place, with what it carries, and yield the place;
+    the bar tells `what` is done.
 
     Before anything is written, ``ValueError`` is raised if an output would be one of the photos, or of other files that are `read`,
     by whatever path or link. A photo of a folder that ``make`` raises ``ValueError`` for is skipped with a warning, but for one of
