@@ -78,8 +78,8 @@ class Translation:
             shown = held_out if len(held_out) else trained_on
             self.samples[side] = shown.pictures(range(min(SAMPLES, len(shown))))
             self.data |= {
-                f"trained_on_{side}": trained_on.names,
-                f"held_out_{side}": held_out.names,
+                f"trained_on_{side}": [f"{side}/{name}" for name in trained_on.names],
+                f"held_out_{side}": [f"{side}/{name}" for name in held_out.names],
                 f"pixels_{side}": some.digest(),
             }
         model = dataclasses.replace(config.model, channels_a=channels["a"], channels_b=channels["b"])
@@ -133,7 +133,7 @@ def _as_photos(name: str, photos: Photos | Tensor | np.ndarray, size: int) -> Ph
             raise ValueError(f"{name} must be {wanted}, got {images.dtype} {tuple(images.shape)}")
         if images.shape[-1] < size:
             raise ValueError(f"{name} must be at least {size} pixels a side, the model's size, got {images.shape[-1]}")
-        photos = Photos(images, tuple(f"{name}/{number:06d}" for number in range(len(images))), size)
+        photos = Photos(images, tuple(f"{number:06d}" for number in range(len(images))), size)
     if photos.size != size:
         raise ValueError(f"{name} must have the model's size {size}, got {photos.size}")
     return photos
