@@ -20,8 +20,8 @@ from tests.huenet.mangled.pictures import flower, names, picture
 STEPS = 4
 TRAIN = ["--hold-out", "3", "--log-every", "1", "--checkpoint-every", "2", "--sample-every", "3", *OPTIONS]
 TRANSLATE = shlex.split(
-    "--size 16 --width 4 --blocks 1 --discriminator-width 4 --discriminator-depth 1 --batch-size 2 --schedule constant --pool-size 3 "
-    "--device cpu --no-progress --log-every 1"
+    "--size 16 --width 4 --blocks 1 --discriminator-width 4 --discriminator-depth 1 --batch-size 2 --schedule constant "
+    "--pool-size 3 --device cpu --no-progress --log-every 1"
 )
 TABLE = ["table1.md", "table1.json", "color_transfer.png", "joint_histograms.png", "comparison.png"]
 
