@@ -3,7 +3,7 @@
     make kills KILLS=100 SEED=0
 
 Two fifths of the kills fall on a training run, a fifth each on transfer of a folder, on evaluate, and on training a translation;
-every other one on a moment when a file is being written, the others anywhere. Before that, each command is called twice at once, into
+every other one on a moment when a file is being written, the others anywhere. Before that, each is called twice at once, into
 one folder.
 """
 
