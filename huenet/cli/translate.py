@@ -29,9 +29,6 @@ class Translate:
     `huenet translate ACTION --help` tells all about an action.
     """
 
-    def execute(self) -> int:
-        raise NotImplementedError("one of its actions is parsed in its place")
-
 
 @dataclasses.dataclass(frozen=True)
 class Train:
