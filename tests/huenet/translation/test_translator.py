@@ -41,7 +41,6 @@ def test_any_size(tmp_path: Path, generator: str, norm: str) -> None:
         found = translate(noise(2, 3, height, width))
         assert found.shape == (2, 3, height, width) and found.min() >= 0 and found.max() <= 1
     assert translate(noise(2, 3, 17, 16)).std() > 0
-    # convolutions see as far as the normalisations let them; apart from those, a picture of eight columns more begins the same
     assert translate(noise(3, 20, 21).double()).dtype == torch.float64
 
 
