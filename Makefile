@@ -4,13 +4,20 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 GPU_TEST := $(PYTHON) -u -m pytest -v -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider
 
-.PHONY: help demo test lint imports fuzz mangle kills bench gpu clean
+.PHONY: help demo model paper test lint imports fuzz mangle kills bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 demo: $(VENV)/installed ## train a small Hue-Net on drawn flowers and write pictures and metrics to runs/demo
 	$(RUN) -m huenet demo --out runs/demo
+
+model: $(VENV)/installed ## train the model in the package again, from drawn pictures alone: an hour of one core
+	OMP_NUM_THREADS=1 $(RUN) -m huenet train --drawn 4000 --preset general --out runs/model
+	$(RUN) -m huenet.color_transfer.packaged runs/model/generator.safetensors "$$(git rev-parse HEAD)"
+
+paper: $(VENV)/installed ## rerun the Hue-Net paper's experiments on DATA="FOLDER ..." of photos into runs/paper; PAPER="--steps 600 --minutes 60" cuts them
+	$(RUN) -m huenet paper --data $(DATA) --out runs/paper $(PAPER)
 
 test: $(VENV)/installed ## run the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto

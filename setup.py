@@ -6,4 +6,7 @@ In the repository itself, the symbolic link huenet/kernels does the same without
 
 from setuptools import find_packages, setup
 
-setup(packages=find_packages(include=["huenet", "huenet.*"]), package_data={"huenet": ["py.typed"]})
+setup(
+    packages=find_packages(include=["huenet", "huenet.*"]),
+    package_data={"huenet": ["py.typed"], "huenet.color_transfer": ["*.safetensors"]},
+)

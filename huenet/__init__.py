@@ -1,7 +1,7 @@
 """Hue-Net: colour transfer trained with differentiable histogram losses, and those losses for anyone's network.
 
     import huenet
-    paint = huenet.load("run/generator.safetensors")
+    paint = huenet.load()                                # the model in the package; or of a training: "run/generator.safetensors"
     paint("source.jpg", "target.jpg").save("painted.png")
     translate = huenet.load("run/translator.safetensors")
     translate("photo.jpg").save("translated.png")
@@ -22,15 +22,19 @@ __version__ = "0.1.0"
 __all__ = ["load"]
 
 
-def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float | None = None) -> Painter | Translator:
-    """The trained model in a ``generator.safetensors``, as a function of a source and a target, or in a
-    ``translator.safetensors``, as one of a photo; see `color_transfer.painter` and `translation.translator`.
+def load(
+    checkpoint: str | os.PathLike[str] | None = None, device: str = "cpu", max_megapixels: float | None = None
+) -> Painter | Translator:
+    """A trained model as a function of a source and a target, or of a photo that it translates; see `color_transfer.painter` and
+    `translation.translator`.
 
+    ``checkpoint``: a training run's ``generator.safetensors`` or ``translator.safetensors``; None for the model in the
+    package, trained on drawn pictures.
     ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
     """
     from .color_transfer.painter import MAX_MEGAPIXELS, Painter
     from .training.checkpoint import kind_of
     from .translation.translator import Translator
 
-    kind = Translator if kind_of(checkpoint) == "translator" else Painter
+    kind = Translator if checkpoint is not None and kind_of(checkpoint) == "translator" else Painter
     return kind.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)

@@ -18,11 +18,12 @@ from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
 from .mistakes import Mistake
+from .paper import Paper
 from .train import Train, preset_defaults
 from .transfer import Transfer
 from .translate import Translate
 
-Command = Demo | Train | Transfer | Evaluate | Translate | Experiment
+Command = Demo | Train | Transfer | Evaluate | Translate | Experiment | Paper
 COMMANDS = get_args(Command)
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
 And translate photos of one kind into another.

@@ -1,7 +1,6 @@
 """`huenet demo`."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 from ..color_transfer.presets import DEMO
@@ -15,7 +14,8 @@ GARDEN = 240
 
 @dataclasses.dataclass(frozen=True)
 class Demo:
-    """Train a small Hue-Net, evaluate it and paint pictures, in a few minutes on two CPU cores.
+    """Paint three photos with the model in the package, then train a small Hue-Net, evaluate it and paint pictures with it, in a
+    few minutes on two CPU cores.
 
     Without --data it learns from a procedural flower garden. The same command again shows the finished result, or goes on.
 
@@ -33,20 +33,23 @@ class Demo:
     """Seed of everything random, the garden included."""
 
     def execute(self) -> int:
+        from ..color_transfer.examples import paint_examples
         from ..color_transfer.painter import Painter
         from ..color_transfer.system import ColorTransfer
-        from ..data import LOAD_RATIO, load_folder
+        from ..data import load_folder
         from ..data.garden import garden
 
         with user_input():
             config = dataclasses.replace(DEMO, train=dataclasses.replace(DEMO.train, seed=self.seed))
             run = RunConfig(max_minutes=self.minutes)
             must_be_writable(self.out)
+        print(f"painted with the model in the package: {', '.join(str(path) for path in paint_examples(self.out))}")
+        with user_input():
             size = config.model.size
             if self.data is not None:
                 photos = load_folder(self.data, size, minimum=config.train.hold_out + 2, recursive=None)
-            else:  # a little larger than needed, as a folder's photos are loaded, so that random crops have room
-                photos = dataclasses.replace(garden(GARDEN, math.ceil(size * LOAD_RATIO), self.seed), size=size)
+            else:
+                photos = garden(GARDEN, size, self.seed, margin=True)
             system = ColorTransfer(config, photos)
         code = run_training(system, self.out, run)
         if code == 0:

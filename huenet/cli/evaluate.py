@@ -26,12 +26,12 @@ class Evaluate:
         huenet evaluate --checkpoint run/generator.safetensors --data photos --out report
     """
 
-    checkpoint: Path
-    """A training run's generator.safetensors."""
     data: Path
     """Folder of photos."""
     out: Path
     """Folder for table1.md, table1.json and the figures."""
+    checkpoint: Path | None = None
+    """A training run's generator.safetensors. None: the model in the package."""
     recursive: bool = False
     """Take the photos of subfolders too."""
     pairs: int = 200

@@ -18,39 +18,43 @@ from ..training.config import RunConfig
 from .mistakes import Mistake, must_be_writable, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
+    from ..data import Photos
     from ..training.protocol import System
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """Train on a folder of photos.
+    """Train on a folder of photos, or on drawn pictures.
 
     Stopped or killed, the same command goes on from the last checkpoint.
 
         huenet train --data photos --out run --preset small --hold-out 30
         huenet train --data photos --out run --size 128 --mi-weight 0
         torchrun --nproc-per-node 8 -m huenet train --data photos --out run
+        huenet train --drawn 3000 --out run --preset general
 
     OUT receives checkpoint.safetensors, generator.safetensors (for transfer and evaluate), metrics.csv, the same for
     TensorBoard, and samples/. The defaults shown below are those of the chosen preset: try --preset small --help.
     """
 
-    data: Path
-    """Folder of photos: any mode, size and orientation."""
     out: Path
     """Folder of the training run."""
     model: ModelConfig
     loss: LossConfig
     train: TrainConfig
     run: RunConfig
+    data: Path | None = None
+    """Folder of photos: any mode, size and orientation."""
+    drawn: int | None = None
+    """Train on so many procedural pictures, of flowers and other scenes, in place of photos."""
     recursive: bool = False
     """Take the photos of subfolders too."""
-    preset: Literal["paper", "default", "small"] = "default"
-    """Settings to start from: the paper to the letter, the best pictures, or a quarter of an hour on two CPU cores."""
+    preset: Literal["paper", "default", "small", "general"] = "default"
+    """Settings to start from: the paper to the letter, the best pictures, a quarter of an hour on two CPU cores, or those of the
+    model in the package."""
 
     def execute(self) -> int:
         from ..color_transfer.system import ColorTransfer
-        from ..data import load_folder
         from ..training.distributed import joined
 
         config = Config(self.model, self.loss, self.train)
@@ -59,10 +63,23 @@ class Train:
                 world = stack.enter_context(joined(self.run.device))
                 if not world.main:
                     warnings.simplefilter("ignore")
-                outputs_are_not_inputs(self.out, self.data, self.recursive)
-                must_be_writable(self.out)
-                system = ColorTransfer(config, load_folder(self.data, config.model.size, recursive=self.recursive), world)
+                system = ColorTransfer(config, self._photos(), world)
             return run_training(system, self.out, self.run)
+
+    def _photos(self) -> Photos:
+        from ..data import load_folder
+        from ..data.scenes import scenes
+
+        if (self.data is None) == (self.drawn is None):
+            given = "neither" if self.data is None else "both"
+            raise Mistake(f"give --data, a folder of photos, or --drawn, a number of pictures to draw: got {given}")
+        size, train = self.model.size, self.train
+        if self.data is None:
+            must_be_writable(self.out)
+            return scenes(self.drawn, size, train.seed, margin=True)
+        outputs_are_not_inputs(self.out, self.data, self.recursive)
+        must_be_writable(self.out)
+        return load_folder(self.data, size, recursive=self.recursive)
 
 
 def preset_defaults(arguments: Sequence[str]) -> Train:
@@ -71,7 +88,7 @@ def preset_defaults(arguments: Sequence[str]) -> Train:
     parser.add_argument("--preset", nargs="?")
     name = parser.parse_known_args(arguments)[0].preset
     name = name if name in PRESETS else "default"
-    return Train(data=tyro.MISSING, out=tyro.MISSING, preset=name, run=RunConfig(), **vars(PRESETS[name]))
+    return Train(out=tyro.MISSING, preset=name, run=RunConfig(), **vars(PRESETS[name]))
 
 
 def run_training(system: System, out: Path, run: RunConfig) -> int:

@@ -16,18 +16,19 @@ class Transfer:
     Hues change; saturation and brightness stay. The output has the source's size, transparency (png, webp, tiff), resolution,
     EXIF and XMP data, in sRGB. No photo is ever overwritten.
 
+        huenet transfer source.jpg target.jpg --out painted.png
+        huenet transfer photos target.jpg --out painted
         huenet transfer --checkpoint run/generator.safetensors source.jpg target.jpg --out painted.png
-        huenet transfer --checkpoint run/generator.safetensors photos target.jpg --out painted
     """
 
     source: tyro.conf.Positional[Path]
     """Photo to paint, of any size, or a folder of photos."""
     target: tyro.conf.Positional[Path]
     """Photo that has the colours."""
-    checkpoint: Path
-    """A training run's generator.safetensors."""
     out: Path
     """File to write, or for a folder of photos the folder to write to."""
+    checkpoint: Path | None = None
+    """A training run's generator.safetensors. None: the model in the package."""
     recursive: bool = False
     """Paint the photos of subfolders too, into subfolders of OUT."""
     max_megapixels: float = MAX_MEGAPIXELS

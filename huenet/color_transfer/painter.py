@@ -20,6 +20,7 @@ from ..training.checkpoint import CheckpointError
 from ..training.distributed import find_device
 from .config import MAX_MEGAPIXELS
 from .model import HueNet, load_generator
+from .packaged import PACKAGED
 
 Photo = Tensor | Image.Image | str | os.PathLike[str]
 
@@ -73,9 +74,14 @@ class Painter:
         self.max_megapixels = max_megapixels
 
     @classmethod
-    def load(cls, checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float = MAX_MEGAPIXELS) -> Self:
-        """From a ``generator.safetensors``. Raises `CheckpointError` naming the file, ``OSError`` if it cannot be opened."""
-        model, metadata = load_generator(checkpoint)
+    def load(
+        cls, checkpoint: str | os.PathLike[str] | None = None, device: str = "cpu", max_megapixels: float = MAX_MEGAPIXELS
+    ) -> Self:
+        """From a ``generator.safetensors``; None: the model in the package, whose card is docs/model.md.
+
+        Raises `CheckpointError` naming the file, ``OSError`` if it cannot be opened.
+        """
+        model, metadata = load_generator(PACKAGED if checkpoint is None else checkpoint)
         return cls(model, device, metadata, max_megapixels)
 
     @torch.no_grad()

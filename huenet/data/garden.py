@@ -6,32 +6,21 @@ picture's side. A petal has coordinates of its own, `along` its axis (0 at the f
 all petals of half a ring are painted at once: every pixel belongs to the nearest of them.
 """
 
-import colorsys
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from PIL import Image
-from tqdm import tqdm
 
-from .photos import Photos, seeded_generator
-
-_SUPERSAMPLING = 2
-_TURN = 2.0 * np.pi
+from .drawing import SUPERSAMPLING, TURN, blend, developed, drawn, enlarge, grid, light, mix, noise, ramp, rgb, window
+from .photos import Photos
 
 
-def garden(count: int, size: int, seed: int) -> Photos:
+def garden(count: int, size: int, seed: int, margin: bool = False) -> Photos:
     """`count` pictures of flowers, size x size; picture i depends on the size, the seed and i alone.
 
+    `margin`: room for random crops, as by `drawn`.
     Raises ValueError for a count below 1, a size below 16 or a negative seed.
     """
-    for name, value, least in (("count", count, 1), ("size", size, 16)):
-        if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    indices = tqdm(range(count), "garden", delay=1.0, disable=None, leave=False)
-    pictures = [_picture(size, seeded_generator(seed, index)) for index in indices]
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    return Photos(images, tuple(f"garden_{index:04d}.png" for index in range(count)))
+    return drawn(flowers, "garden", count, size, seed, margin)
 
 
 class _Kind(NamedTuple):
@@ -90,8 +79,9 @@ class _View(NamedTuple):
     pixel: float
 
 
-def _picture(size: int, rng: np.random.Generator) -> np.ndarray:
-    side = size * _SUPERSAMPLING
+def flowers(size: int, rng: np.random.Generator) -> np.ndarray:
+    """One picture, uint8 (size, size, 3)."""
+    side = size * SUPERSAMPLING
     palette = _draw_palette(rng)
     kind = _KINDS[rng.integers(len(_KINDS))]
     canvas = _background(side, palette, rng)
@@ -100,10 +90,8 @@ def _picture(size: int, rng: np.random.Generator) -> np.ndarray:
         _stem_and_leaves(canvas, center, radius, palette, rng)
     for center, radius in places:
         _blossom(canvas, center, radius, kind, palette, rng)
-    _light(canvas, rng)
-    pixels = canvas.reshape(size, _SUPERSAMPLING, size, _SUPERSAMPLING, 3).mean(axis=(1, 3))
-    pixels += rng.normal(0.0, 0.01, pixels.shape)  # the sensor's noise
-    return np.rint(255.0 * pixels.clip(0.0, 1.0)).astype(np.uint8)
+    light(canvas, rng)
+    return developed(canvas, size, rng)
 
 
 def _draw_palette(rng: np.random.Generator) -> _Palette:
@@ -115,20 +103,20 @@ def _draw_palette(rng: np.random.Generator) -> _Palette:
     if white:
         saturation, value = rng.uniform(0.0, 0.1), rng.uniform(0.92, 1.0)
     bases = (
-        _rgb(hue + shift, saturation + 0.2, 0.5 * value),  # a darker throat
-        _rgb(rng.uniform(0.1, 0.17), 0.8, 0.95),  # a yellow eye
-        _rgb(hue, 0.3 * saturation, 1.0),  # a pale eye
-        _rgb(hue + 2.0 * shift, saturation + 0.1, 0.85 * value),  # a neighbouring hue
+        rgb(hue + shift, saturation + 0.2, 0.5 * value),  # a darker throat
+        rgb(rng.uniform(0.1, 0.17), 0.8, 0.95),  # a yellow eye
+        rgb(hue, 0.3 * saturation, 1.0),  # a pale eye
+        rgb(hue + 2.0 * shift, saturation + 0.1, 0.85 * value),  # a neighbouring hue
     )
-    disc = _rgb(rng.uniform(0.08, 0.16), rng.uniform(0.8, 1.0), rng.uniform(0.7, 1.0))
+    disc = rgb(rng.uniform(0.08, 0.16), rng.uniform(0.8, 1.0), rng.uniform(0.7, 1.0))
     if rng.random() < 0.25:
-        disc = _rgb(rng.choice([0.05, 0.25, 0.8]), 0.6, 0.3)
+        disc = rgb(rng.choice([0.05, 0.25, 0.8]), 0.6, 0.3)
     return _Palette(
-        petal=_rgb(hue, saturation, value),
-        tip=_rgb(hue - shift, saturation * (1.0 if white else rng.uniform(0.5, 1.05)), 1.1 * value),
+        petal=rgb(hue, saturation, value),
+        tip=rgb(hue - shift, saturation * (1.0 if white else rng.uniform(0.5, 1.05)), 1.1 * value),
         base=bases[rng.choice([1, 2, 3] if white else [0, 1, 2, 3])],
         disc=disc,
-        leaf=_rgb(rng.uniform(0.2, 0.4), rng.uniform(0.4, 0.8), rng.uniform(0.35, 0.65)),
+        leaf=rgb(rng.uniform(0.2, 0.4), rng.uniform(0.4, 0.8), rng.uniform(0.35, 0.65)),
     )
 
 
@@ -137,7 +125,7 @@ def _draw_places(rng: np.random.Generator) -> list[tuple[np.ndarray, float]]:
     if rng.random() < 0.55:
         return [(rng.uniform(0.4, 0.6, 2), rng.uniform(0.33, 0.48))]
     count = rng.integers(2, 5)
-    angle = rng.uniform(0.0, _TURN) + _TURN * np.arange(count) / count
+    angle = rng.uniform(0.0, TURN) + TURN * np.arange(count) / count
     centers = 0.5 + 0.28 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     centers += rng.uniform(-0.06, 0.06, (count, 2))
     radii = rng.uniform(0.2, 0.28, count) + (0.05 if count == 2 else 0.0)
@@ -151,60 +139,60 @@ def _background(side: int, palette: _Palette, rng: np.random.Generator) -> np.nd
     scenes = (
         (0.7 * green, 0.4 * green),  # deep shade
         (1.4 * green, 0.8 * green),  # foliage in the sun
-        (_rgb(rng.uniform(0.53, 0.62), rng.uniform(0.2, 0.5), 0.95), green),  # sky over a meadow
-        (0.7 * green, _rgb(rng.uniform(0.04, 0.1), 0.45, rng.uniform(0.2, 0.45))),  # earth
+        (rgb(rng.uniform(0.53, 0.62), rng.uniform(0.2, 0.5), 0.95), green),  # sky over a meadow
+        (0.7 * green, rgb(rng.uniform(0.04, 0.1), 0.45, rng.uniform(0.2, 0.45))),  # earth
     )
     top, bottom = scenes[rng.choice(4, p=[0.25, 0.4, 0.2, 0.15])]
-    x, y = _grid(small)
-    shade = 1.0 + 0.5 * _noise(small, 4, rng) + 0.3 * _noise(small, 9, rng)
+    x, y = grid(small)
+    shade = 1.0 + 0.5 * noise(small, 4, rng) + 0.3 * noise(small, 9, rng)
     canvas = (top + (bottom - top) * y[..., None]) * shade[..., None]
     for _ in range(rng.integers(3, 12)):  # far blossoms and spots of light
         colors = (palette.petal, palette.tip, 1.6 * palette.leaf, 1.7 * canvas.mean(axis=(0, 1)))
         distance = np.hypot(x - rng.random(), y - rng.random()) / rng.uniform(0.04, 0.13)
-        _blend(canvas, colors[rng.integers(4)], _ramp(1.2 - distance, 0.6) * rng.uniform(0.3, 0.75))
-    return np.stack([_enlarge(canvas[..., channel], side) for channel in range(3)], axis=-1)
+        blend(canvas, colors[rng.integers(4)], ramp(1.2 - distance, 0.6) * rng.uniform(0.3, 0.75))
+    return np.stack([enlarge(canvas[..., channel], side) for channel in range(3)], axis=-1)
 
 
 def _stem_and_leaves(canvas: np.ndarray, center: np.ndarray, radius: float, palette: _Palette, rng: np.random.Generator) -> None:
-    x, y = _grid(len(canvas))
+    x, y = grid(len(canvas))
     below = y - center[1]
     thickness = 0.06 * radius
     across = (x - center[0] - rng.uniform(-0.4, 0.4) * below * below) / thickness
-    coverage = _ramp(1.0 - np.abs(across), 1.0 / (thickness * len(canvas))) * (below > 0.0)
-    _blend(canvas, palette.leaf * (0.95 + 0.3 * across.clip(-1.0, 1.0))[..., None], coverage)
+    coverage = ramp(1.0 - np.abs(across), 1.0 / (thickness * len(canvas))) * (below > 0.0)
+    blend(canvas, palette.leaf * (0.95 + 0.3 * across.clip(-1.0, 1.0))[..., None], coverage)
     for _ in range(rng.integers(2, 6)):
-        angle = rng.uniform(0.0, _TURN)
+        angle = rng.uniform(0.0, TURN)
         root = center + 0.25 * radius * np.array([np.cos(angle), np.sin(angle)])
         _leaf(canvas, root, angle, radius * rng.uniform(1.0, 1.6), palette.leaf * rng.uniform(0.65, 1.2), rng)
 
 
 def _leaf(canvas: np.ndarray, root: np.ndarray, angle: float, length: float, color: np.ndarray, rng: np.random.Generator) -> None:
-    pixels, x, y = _window(canvas, root, length)
+    pixels, x, y = window(canvas, root, length)
     along = (x * np.cos(angle) + y * np.sin(angle)) / length
     across = (y * np.cos(angle) - x * np.sin(angle)) / length + rng.uniform(-0.2, 0.2) * along * along
     half = rng.uniform(0.15, 0.25) * _outline(along, 0.42, 0.75)
     edge = _inward(along, across, half)
-    side_veins = np.cos(_TURN * (8.0 * along - 8.0 * np.abs(across)))
+    side_veins = np.cos(TURN * (8.0 * along - 8.0 * np.abs(across)))
     shade = 0.9 + 0.07 * side_veins + 0.1 * rng.choice([-1.0, 1.0]) * np.sign(across)
     shade += 0.3 * np.exp(-((across / 0.012) ** 2))  # the midrib catches the light
-    _blend(pixels, np.zeros(3), 0.35 * _ramp(edge + 0.04, 0.12))
-    _blend(pixels, color * shade[..., None], _ramp(edge, 1.0 / (length * len(canvas))))
+    blend(pixels, np.zeros(3), 0.35 * ramp(edge + 0.04, 0.12))
+    blend(pixels, color * shade[..., None], ramp(edge, 1.0 / (length * len(canvas))))
 
 
 def _blossom(
     canvas: np.ndarray, center: np.ndarray, radius: float, kind: _Kind, palette: _Palette, rng: np.random.Generator
 ) -> None:
     view = _slanted_view(canvas, center, radius, rng)
-    _blend(view.pixels, np.zeros(3), 0.3 * _ramp(0.9 - view.distance, 0.5))  # its shadow on what lies behind
+    blend(view.pixels, np.zeros(3), 0.3 * ramp(0.9 - view.distance, 0.5))  # its shadow on what lies behind
     petals, rings = (int(rng.integers(*ends, endpoint=True)) for ends in (kind.petals, kind.rings))
     half_width = rng.uniform(*kind.width) * min(np.tan(np.pi / petals), 0.8)
     widest = rng.uniform(*kind.widest)
     petal = _Petal(kind, half_width * widest, widest, rng.uniform(*kind.taper), rng.uniform(-0.18, 0.18))
-    start = rng.uniform(0.0, _TURN)
+    start = rng.uniform(0.0, TURN)
     for ring in range(rings):
         reach = 1.0 - 0.75 * ring / rings if rings > 2 else 1.0 - 0.1 * ring
         for half in range(2):  # neighbours overlap, so every other petal lies upon the rest
-            axes = start + _TURN * (np.arange(half, petals, 2) + 0.5 * ring) / petals
+            axes = start + TURN * (np.arange(half, petals, 2) + 0.5 * ring) / petals
             axes += rng.uniform(-0.12, 0.12, len(axes)) * np.pi / petals
             lengths = reach * rng.uniform(0.9, 1.0, len(axes))
             brightness = (0.9 + 0.07 * half + 0.12 * ring / rings) * rng.uniform(0.94, 1.06, len(axes))
@@ -217,8 +205,8 @@ def _half_ring(
 ) -> None:
     """Petals along the angles `axes`, each with its length and brightness."""
     steps = 512
-    from_axis = (np.arange(steps)[:, None] * (_TURN / steps) - axes + np.pi) % _TURN - np.pi
-    nearest = np.abs(from_axis).argmin(axis=1)[(view.angle * (steps / _TURN)).astype(np.intp) % steps]
+    from_axis = (np.arange(steps)[:, None] * (TURN / steps) - axes + np.pi) % TURN - np.pi
+    nearest = np.abs(from_axis).argmin(axis=1)[(view.angle * (steps / TURN)).astype(np.intp) % steps]
     turned = view.angle - axes[nearest].astype(np.float32)
     scaled = view.distance / lengths[nearest].astype(np.float32)
     along, across = scaled * np.cos(turned), scaled * np.sin(turned)
@@ -227,13 +215,13 @@ def _half_ring(
     half = petal.half_width * _outline(along + notch, petal.widest, petal.taper)
     edge = _inward(along, across, half)
     inside = across / np.maximum(half, 1e-3)
-    color = _mix(palette.base, palette.petal, _ramp(along - 0.6 * petal.kind.throat, 0.7 * petal.kind.throat))
-    color = _mix(color, palette.tip, _ramp(along - 0.8, 0.5))
+    color = mix(palette.base, palette.petal, ramp(along - 0.6 * petal.kind.throat, 0.7 * petal.kind.throat))
+    color = mix(color, palette.tip, ramp(along - 0.8, 0.5))
     shade = brightness[nearest].astype(np.float32) * (1.06 - 0.22 * inside.clip(-1.0, 1.0) ** 2)
     shade *= 1.0 + 0.05 * np.cos(7.0 * np.pi * inside) - petal.kind.rib * np.exp(-((across / 0.03) ** 2))
-    shade *= 0.78 + 0.22 * _ramp(along - 0.35, 0.7)  # the throat lies deeper
-    _blend(view.pixels, np.zeros(3), 0.3 * _ramp(edge + 0.03, 0.12))
-    _blend(view.pixels, color * shade[..., None], _ramp(edge, 1.5 * view.pixel))
+    shade *= 0.78 + 0.22 * ramp(along - 0.35, 0.7)  # the throat lies deeper
+    blend(view.pixels, np.zeros(3), 0.3 * ramp(edge + 0.03, 0.12))
+    blend(view.pixels, color * shade[..., None], ramp(edge, 1.5 * view.pixel))
 
 
 def _disc(view: _View, radius: float, palette: _Palette, rng: np.random.Generator) -> None:
@@ -243,41 +231,16 @@ def _disc(view: _View, radius: float, palette: _Palette, rng: np.random.Generato
     florets = np.cos(turns * (view.angle + 0.25 * spiral)) * np.cos(turns * (view.angle - 0.4 * spiral))
     height = 1.0 - (view.distance / radius).clip(0.0, 1.0) ** 2
     shade = (0.55 + 0.5 * height) * (1.0 + 0.25 * florets) + 0.15 * np.cos(view.angle + 2.4) * (1.0 - height)
-    _blend(view.pixels, np.zeros(3), 0.35 * _ramp(radius + 0.03 - view.distance, 0.12))
-    _blend(view.pixels, palette.disc * shade[..., None], _ramp(radius - view.distance, 2.0 * view.pixel))
-
-
-def _light(canvas: np.ndarray, rng: np.random.Generator) -> None:
-    """Sun from one side, darker corners, and the tint of the hour, in place."""
-    x, y = _grid(len(canvas))
-    angle = rng.uniform(0.0, _TURN)
-    sun = 1.0 + 0.18 * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
-    corners = 1.0 - rng.uniform(0.0, 0.5) * ((x - 0.5) ** 2 + (y - 0.5) ** 2)
-    tint = 1.0 + rng.uniform(-0.06, 0.06) * np.array([1.0, 0.0, -1.0], np.float32)
-    canvas *= (rng.uniform(0.9, 1.12) * sun * corners)[..., None] * tint
+    blend(view.pixels, np.zeros(3), 0.35 * ramp(radius + 0.03 - view.distance, 0.12))
+    blend(view.pixels, palette.disc * shade[..., None], ramp(radius - view.distance, 2.0 * view.pixel))
 
 
 def _slanted_view(canvas: np.ndarray, center: np.ndarray, radius: float, rng: np.random.Generator) -> _View:
-    pixels, x, y = _window(canvas, center, 1.05 * radius)
-    lean, shortening = rng.uniform(0.0, _TURN), rng.uniform(0.65, 1.0)
+    pixels, x, y = window(canvas, center, 1.05 * radius)
+    lean, shortening = rng.uniform(0.0, TURN), rng.uniform(0.65, 1.0)
     stretch = (x * np.cos(lean) + y * np.sin(lean)) * (1.0 / shortening - 1.0)
     x, y = (x + stretch * np.cos(lean)) / radius, (y + stretch * np.sin(lean)) / radius
-    return _View(pixels, np.hypot(x, y), np.arctan2(y, x) % _TURN, 1.0 / (radius * len(canvas)))
-
-
-def _window(canvas: np.ndarray, center: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The canvas within `reach` of `center`, as a view, with x (1, w) and y (h, 1) from there."""
-    side = len(canvas)
-    low = np.floor((center - reach) * side).astype(int).clip(0, side)
-    high = np.ceil((center + reach) * side).astype(int).clip(0, side)
-    x, y = (((np.arange(*ends) + 0.5) / side - middle).astype(np.float32) for *ends, middle in zip(low, high, center))
-    return canvas[low[1] : high[1], low[0] : high[0]], x[None], y[:, None]
-
-
-def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (1, side) and y (side, 1) of the pixels' centres."""
-    at = ((np.arange(side) + 0.5) / side).astype(np.float32)
-    return at[None], at[:, None]
+    return _View(pixels, np.hypot(x, y), np.arctan2(y, x) % TURN, 1.0 / (radius * len(canvas)))
 
 
 def _outline(along: np.ndarray, widest: float, taper: float) -> np.ndarray:
@@ -289,30 +252,3 @@ def _outline(along: np.ndarray, widest: float, taper: float) -> np.ndarray:
 def _inward(along: np.ndarray, across: np.ndarray, half: np.ndarray) -> np.ndarray:
     """How far inside a petal or leaf of half width `half` a place is, negative outside."""
     return np.minimum(half - np.abs(across), np.minimum(along, 1.0 - along))
-
-
-def _noise(side: int, cells: int, rng: np.random.Generator) -> np.ndarray:
-    """Smooth noise in about [-1, 1] that varies over 1 / `cells` of the picture."""
-    return _enlarge(rng.uniform(-1.0, 1.0, (cells, cells)), side)
-
-
-def _enlarge(image: np.ndarray, side: int) -> np.ndarray:
-    picture = Image.fromarray(np.ascontiguousarray(image, np.float32))
-    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC))
-
-
-def _ramp(x: np.ndarray, width: float) -> np.ndarray:
-    """A soft step: 0 below -width/2, 1 above width/2."""
-    return (x / width + 0.5).clip(0.0, 1.0)
-
-
-def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
-    return first + (second - first) * share[..., None]
-
-
-def _blend(pixels: np.ndarray, color: np.ndarray, coverage: np.ndarray) -> None:
-    pixels += (color - pixels) * coverage[..., None]
-
-
-def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:
-    return np.array(colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), min(value, 1.0)), np.float32)

@@ -51,7 +51,7 @@ def test_every_option_of_the_issue_is_there() -> None:
     assert (command.run.checkpoint_every, command.run.max_minutes) == (6, 1.5)
 
 
-@pytest.mark.parametrize("name", ["demo", "train", "transfer", "evaluate", "experiment"])
+@pytest.mark.parametrize("name", ["demo", "train", "transfer", "evaluate", "experiment", "paper"])
 def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         parse([name, "--help"])
@@ -78,5 +78,5 @@ def test_an_empty_argument_is_no_folder() -> None:
 
 
 def test_parse_raises_mistakes() -> None:
-    with pytest.raises(Mistake, match="--data"):
+    with pytest.raises(Mistake, match="--out"):
         parse(["train"])

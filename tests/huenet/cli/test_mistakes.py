@@ -43,6 +43,11 @@ MISTAKES = [
     ("", "demo, train, transfer, evaluate"),
     ("paint", "paint"),
     ("train --out {tmp}/a", "--data"),
+    (
+        "train --data {photos} --drawn 9 --out {tmp}/a",
+        "give --data, a folder of photos, or --drawn",
+    ),
+    ("train --drawn 0 --out {tmp}/a", "count must be at least 1, got 0"),
     ("train --data {photos} --out {tmp}/a --mi-wieght 3", "--mi-wieght"),
     ("train --data {photos} --out {tmp}/a --preset huge", "--preset"),
     ("train --data {photos} --out {tmp}/a --steps many", "--steps"),
