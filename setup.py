@@ -8,5 +8,9 @@ from setuptools import find_packages, setup
 
 setup(
     packages=find_packages(include=["huenet", "huenet.*"]),
-    package_data={"huenet": ["py.typed"], "huenet.color_transfer": ["*.safetensors"]},
+    package_data={
+        "huenet": ["py.typed"],
+        "huenet.color_transfer": ["*.safetensors"],
+        "huenet.color_transfer.pages": ["*.html", "*.css", "*.js"],
+    },
 )

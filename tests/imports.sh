@@ -21,6 +21,8 @@ assert where.startswith(sys.argv[1]), f"imported from {where}, expected {sys.arg
 import huenet.kernels.joint_histogram.fused, huenet.losses
 histogram = huenet.kernels.soft_histogram(torch.rand(2, 100), huenet.kernels.Bins(8, boundary="circular"))
 torch.testing.assert_close(histogram.sum(-1), torch.ones(2))
+from huenet.color_transfer.pages.page import render
+assert render("questionnaire", "", {}).startswith("<!doctype html>")  # of files that are no modules
 PY
     )
 }

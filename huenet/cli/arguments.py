@@ -8,70 +8,57 @@ import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Union, get_args, get_type_hints
+from typing import Annotated, Union, get_args, get_type_hints
 
 import tyro
 
 from .. import __version__
-from . import translate
 from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
 from .mistakes import Mistake
 from .paper import Paper
+from .questionnaire import Questionnaire, QuestionnaireScore
 from .train import Train, preset_defaults
 from .transfer import Transfer
-from .translate import Translate
+from .translate import TranslateApply, TranslateTrain, translate_defaults
 
-Command = Demo | Train | Transfer | Evaluate | Translate | Experiment | Paper
+Command = (
+    Demo | Train | Transfer | Evaluate | TranslateTrain | TranslateApply | Experiment | Paper | Questionnaire | QuestionnaireScore
+)
 COMMANDS = get_args(Command)
+DEFAULTS = {Train: preset_defaults, TranslateTrain: translate_defaults}
+"""Of commands whose options' defaults depend on the arguments."""
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
 And translate photos of one kind into another.
 
 Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
 
 
-ACTIONS = {Translate: translate.ACTIONS}
-"""Commands that are made of others."""
-
-
-def parse(arguments: Sequence[str]) -> Any:
-    """The command that the arguments spell, one of `Command` or of `ACTIONS`.
-
-    Raises `Mistake` for wrong ones, ``SystemExit(0)`` after showing help.
-    """
+def parse(arguments: Sequence[str]) -> Command:
+    """The command that the arguments spell. Raises `Mistake` for wrong ones, ``SystemExit(0)`` after showing help."""
     if list(arguments) == ["--version"]:
         print(__version__)
         raise SystemExit(0)
     if "" in arguments:  # which would be the current folder
         before = "".join(f" after {argument}" for argument in arguments[: [*arguments].index("")][-1:])
         raise Mistake(f"there is an empty argument{before}: is it a variable that is not set?")
-    if arguments and (group := _named(COMMANDS).get(arguments[0])) in ACTIONS:
-        return _parse(ACTIONS[group], list(arguments[1:]), f"huenet {arguments[0]}", inspect.cleandoc(group.__doc__ or ""))
-    return _parse(COMMANDS, list(arguments), "huenet", _DESCRIPTION)
-
-
-def _named(kinds: Sequence[type]) -> dict[str, type]:
-    return {kind.__name__.lower(): kind for kind in kinds}
-
-
-def _parse(kinds: Sequence[type], arguments: list[str], program: str, description: str) -> Any:
-    _check_options(kinds, arguments, program)
+    arguments = _with_one_name(arguments)
+    _check_options(arguments)
     subcommands = []
-    defaults = {Train: preset_defaults, translate.Train: translate.train_defaults}
-    for name, kind in _named(kinds).items():
-        text = inspect.cleandoc(kind.__doc__ or "")
+    for kind in COMMANDS:
+        name, text = _name(kind), inspect.cleandoc(kind.__doc__ or "")
         described = text if name in arguments[:1] else text.splitlines()[0]
-        default = defaults[kind](arguments) if kind in defaults else tyro.MISSING_NONPROP
+        default = DEFAULTS[kind](arguments) if kind in DEFAULTS else tyro.MISSING_NONPROP
         subcommands.append(Annotated[kind, tyro.conf.subcommand(name, description=described, default=default)])
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
                 Union[tuple(subcommands)],  # noqa: UP007, since it is made at run time
-                prog=program,
+                prog="huenet",
                 args=arguments,
-                description=description,
+                description=_DESCRIPTION,
                 config=(tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName),
             )
     except SystemExit as end:
@@ -80,9 +67,25 @@ def _parse(kinds: Sequence[type], arguments: list[str], program: str, descriptio
         raise
 
 
-def _check_options(kinds: Sequence[type], arguments: Sequence[str], program: str) -> None:
+def _name(kind: type) -> str:
+    """What a command is called: ``questionnaire score`` for QuestionnaireScore."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+
+
+def _with_one_name(arguments: Sequence[str]) -> list[str]:
+    """The arguments with a command's name of two words as one of them."""
+    names, two = [*map(_name, COMMANDS)], " ".join(arguments[:2])
+    if len(arguments) > 1 and two in names:
+        return [two, *arguments[2:]]
+    actions = [name for name in names if arguments and name.startswith(f"{arguments[0]} ")]
+    if actions and arguments[0] not in names:
+        raise Mistake(f"huenet {arguments[0]} does not stand alone: huenet {actions[0]} --help, one of {', '.join(actions)}")
+    return [*arguments]
+
+
+def _check_options(arguments: Sequence[str]) -> None:
     """Raises `Mistake` for an option its command does not have, which tyro may take for a missing photo."""
-    kind = _named(kinds).get(arguments[0] if arguments else "")
+    kind = {_name(kind): kind for kind in COMMANDS}.get(arguments[0] if arguments else "")
     if kind is None:
         return
     known = {"--help", *_options(kind)}
@@ -90,8 +93,8 @@ def _check_options(kinds: Sequence[type], arguments: Sequence[str], program: str
         option = argument.split("=")[0].replace("_", "-")
         if option.startswith("--") and option not in known:
             near = difflib.get_close_matches(option, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"{program} {arguments[0]} --help lists them"
-            raise Mistake(f"{program} {arguments[0]} has no option {argument.split('=')[0]}: {hint}")
+            hint = f"did you mean {near[0]}?" if near else f"huenet {arguments[0]} --help lists them"
+            raise Mistake(f"huenet {arguments[0]} has no option {argument.split('=')[0]}: {hint}")
 
 
 def _options(kind: type) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Evaluate:
     data: Path
     """Folder of photos."""
     out: Path
-    """Folder for table1.md, table1.json and the figures."""
+    """Folder for index.html, a report to look at, table1.md, table1.json and the figures."""
     checkpoint: Path | None = None
     """A training run's generator.safetensors. None: the model in the package."""
     recursive: bool = False
@@ -61,27 +61,34 @@ class Evaluate:
 
 
 def unseen(photos: Photos, metadata: dict[str, Any]) -> Photos:
-    """The photos held out of training if these are those the model was trained on, else all of them."""
+    """The photos that `unseen_names` takes."""
+    names = unseen_names(photos.names, metadata)
+    return photos if names == photos.names else photos.subset([photos.names.index(name) for name in names])
+
+
+def unseen_names(names: tuple[str, ...], metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Those of the photos held out of training if these are photos the model was trained on, else all of them; says which."""
     held_out, trained_on = metadata.get("held_out", []), metadata.get("trained_on", [])
-    if not trained_on or not {*held_out, *trained_on} <= set(photos.names):
-        if seen := {*trained_on} & set(photos.names):  # part of the training folder, or names that every camera gives
-            warnings.warn(f"{len(seen)} of these photos have names of photos the model was trained on", stacklevel=2)
-        print(f"evaluating on all {len(photos)} photos" + ", which the model was not trained on" * (bool(trained_on) and not seen))
-        return photos
+    if not trained_on or not {*held_out, *trained_on} <= {*names}:
+        if seen := {*trained_on} & {*names}:  # part of the training folder, or names that every camera gives
+            warnings.warn(f"{len(seen)} of these photos have names of photos the model was trained on", stacklevel=3)
+        print(f"using all {len(names)} photos" + ", which the model was not trained on" * (bool(trained_on) and not seen))
+        return names
     if len(held_out) < 2:
-        warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: evaluating on all", stacklevel=2)
-        return photos
-    print(f"evaluating on the {len(held_out)} photos that were held out of training")
-    return photos.subset([photos.names.index(name) for name in held_out])
+        warnings.warn(f"the model was trained on these photos, and {len(held_out)} were held out: using all", stacklevel=3)
+        return names
+    print(f"using the {len(held_out)} photos that were held out of training")
+    return tuple(held_out)
 
 
 def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:
-    """Write Table 1 and the figures, print the table."""
+    """Write Table 1, the figures and the page that shows all pairs, print the table."""
     import torch
 
     from ..color_transfer import figures
-    from ..color_transfer.evaluation import draw_pairs, evaluate
-    from ..files import claimed
+    from ..color_transfer.evaluation import compared, draw_pairs, evaluate
+    from ..color_transfer.pages.report import report as page
+    from ..files import claimed, replacing
     from ..plotting import save
 
     with contextlib.ExitStack() as stack:
@@ -97,5 +104,7 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
         save(figures.color_transfer(source[:2], target[:2], output[:2]), out / "color_transfer.png")
         save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
         save(figures.comparison(source, target, output, ablated), out / "comparison.png")
+        with replacing(out / "index.html") as temporary:
+            temporary.write_text(page(result, photos, compared(paint, without_mi)), encoding="utf-8")
     print(result.as_markdown())
-    print(f"written to {out}: table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")
+    print(f"written to {out}: index.html, table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")

@@ -20,19 +20,8 @@ from .train import run_training
 
 
 @dataclasses.dataclass(frozen=True)
-class Translate:
-    """Translate photos of one kind into another, having learned from a folder of each that are no pairs.
-
-        huenet translate train --a horses --b zebras --out run
-        huenet translate apply --checkpoint run/translator.safetensors photos --out translated
-
-    `huenet translate ACTION --help` tells all about an action.
-    """
-
-
-@dataclasses.dataclass(frozen=True)
-class Train:
-    """Train on two folders of photos.
+class TranslateTrain:
+    """Train a translation between two kinds of photos, on a folder of each that are no pairs.
 
     A method is a preset of the terms' weights, and any mix works. Stopped or killed, the same command goes on from the last
     checkpoint.
@@ -90,7 +79,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True)
-class Apply:
+class TranslateApply:
     """Translate a photo, or every photo of a folder, with a trained translator.
 
     The output has the photo's size, transparency (png, webp, tiff), resolution, EXIF and XMP data, in sRGB, or grey where the
@@ -127,16 +116,15 @@ class Apply:
         return 0
 
 
-ACTIONS = (Train, Apply)
-
-
-def train_defaults(arguments: Sequence[str]) -> Train:
-    """The train action's defaults, which depend on --method and --preset wherever they stand; tyro judges their values."""
+def translate_defaults(arguments: Sequence[str]) -> TranslateTrain:
+    """The command's defaults, which depend on --method and --preset wherever they stand; tyro judges their values."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--method", nargs="?")
     parser.add_argument("--preset", nargs="?")
     given = parser.parse_known_args(arguments)[0]
-    method = given.method if given.method in METHODS else Train.method
-    preset = given.preset if given.preset in PRESETS else Train.preset
+    method = given.method if given.method in METHODS else TranslateTrain.method
+    preset = given.preset if given.preset in PRESETS else TranslateTrain.preset
     settings = vars(configuration(method, preset))
-    return Train(a=tyro.MISSING, b=tyro.MISSING, out=tyro.MISSING, method=method, preset=preset, run=RunConfig(), **settings)
+    return TranslateTrain(
+        a=tyro.MISSING, b=tyro.MISSING, out=tyro.MISSING, method=method, preset=preset, run=RunConfig(), **settings
+    )

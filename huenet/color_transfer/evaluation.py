@@ -27,6 +27,13 @@ Method = Callable[[Tensor, Tensor], Tensor]
 """A method of colour transfer: sources and targets, RGB (B, 3, H, W) in [0, 1], to outputs like the sources."""
 METRICS = ("emd_target_source", "emd_target_output", "mi_source_target", "mi_source_output")
 _OF_OUTPUT = ("emd_target_output", "mi_source_output")
+TITLES = {
+    "output": "Hue-Net",
+    "without_mi": "Hue-Net without L_MI",
+    "reinhard": "Reinhard (Lab)",
+    "matching": "hue histogram matching",
+}
+"""How methods are called where they are shown."""
 _EXAMPLES = 7  # rows of the paper's table
 
 
@@ -70,9 +77,8 @@ class Evaluation:
             information = [row["without_mi"]["mi_source_output"] for row in self.pairs[:_EXAMPLES]]
             information.append(self.means("without_mi")["mi_source_output"])
             rows = [[*row, f"{number:.3f}"] for row, number in zip(rows, information)]
-        titles = {"without_mi": "Hue-Net without L_MI", "reinhard": "Reinhard (Lab)", "matching": "hue histogram matching"}
-        methods = [["Hue-Net", *_format(self.means())]]
-        methods += [[titles[method], *_format(self.means(method))] for method in self.others]
+        methods = [[TITLES["output"], *_format(self.means())]]
+        methods += [[TITLES[method], *_format(self.means(method))] for method in self.others]
         tables = _markdown_table(columns, rows, text_columns=3), _markdown_table(["mean", *columns[3:7]], methods, text_columns=1)
         return "\n\n".join(["# Table 1: colour transfer", *tables, _how_measured(self.settings)]) + "\n"
 
@@ -103,9 +109,7 @@ def evaluate(
     an output of another shape, not finite or outside [0, 1].
     """
     drawn = draw_pairs(len(photos), pairs, seed)
-    methods = {"output": paint, "reinhard": reinhard, "matching": match_hue}
-    if without_mi is not None:
-        methods["without_mi"] = without_mi
+    methods = compared(paint, without_mi)
     rows: list[dict] = []
     with tqdm(total=len(drawn), desc="evaluating", unit="pair", disable=None, leave=False) as progress:
         for start in range(0, len(drawn), batch_size):
@@ -122,6 +126,12 @@ def evaluate(
         "mi": "relative mutual information I / H, hard bins, weighted by the source's saturation * value",
     }
     return Evaluation(rows, settings)
+
+
+def compared(paint: Method, without_mi: Method | None = None) -> dict[str, Method]:
+    """The methods of `evaluate`: "output", which is evaluated, the baselines, and "without_mi" where one is given."""
+    methods = {"output": paint, "reinhard": reinhard, "matching": match_hue}
+    return methods if without_mi is None else methods | {"without_mi": without_mi}
 
 
 def draw_pairs(photos: int, pairs: int, seed: int) -> list[tuple[int, int]]:

@@ -51,10 +51,13 @@ def test_every_option_of_the_issue_is_there() -> None:
     assert (command.run.checkpoint_every, command.run.max_minutes) == (6, 1.5)
 
 
-@pytest.mark.parametrize("name", ["demo", "train", "transfer", "evaluate", "experiment", "paper"])
+COMMANDS = ["demo", "train", "transfer", "evaluate", "experiment", "paper", "questionnaire", "questionnaire score"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
-        parse([name, "--help"])
+        parse([*name.split(), "--help"])
     assert end.value.code == 0
     assert f"    huenet {name}" in capsys.readouterr().out
 

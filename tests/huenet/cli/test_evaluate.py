@@ -39,6 +39,8 @@ def test_evaluation_of_the_training_folder_uses_what_was_held_out(trained: Path,
     assert table["mean"].keys() == {"emd_target_source", "emd_target_output", "mi_source_target", "mi_source_output"}
     assert table["without_mi"]["mi_source_output"] == table["mean"]["mi_source_output"]
     assert (tmp_path / "table1.md").exists() and len(list(tmp_path.glob("*.png"))) == 3
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Hue-Net without L_MI" in page and all(name in page for name in held_out)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ TRANSLATE = shlex.split(
     "--size 16 --width 4 --blocks 1 --discriminator-width 4 --discriminator-depth 1 --batch-size 2 --schedule constant "
     "--pool-size 3 --device cpu --no-progress --log-every 1"
 )
-TABLE = ["table1.md", "table1.json", "color_transfer.png", "joint_histograms.png", "comparison.png"]
+TABLE = ["table1.md", "table1.json", "color_transfer.png", "joint_histograms.png", "comparison.png", "index.html"]
 
 
 @dataclass
