@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 GPU_TEST := $(PYTHON) -u -m pytest -v -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider
 
-.PHONY: help demo model paper test lint imports fuzz mangle kills bench gpu clean
+.PHONY: help demo model paper test lint imports dist matrix fuzz mangle kills bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -29,12 +29,19 @@ mangle: $(VENV)/installed ## put CASES=500 damaged files, drawn with SEED=0, bef
 kills: $(VENV)/installed ## kill commands at KILLS=100 moments, drawn with SEED=0, and see that nothing is lost
 	OMP_NUM_THREADS=1 $(RUN) -m tests.huenet.kills --kills $(or $(KILLS),100) --seed $(or $(SEED),0)
 
-lint: $(VENV)/installed ## check style
+lint: $(VENV)/installed ## check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
 	bash tests/imports.sh
+
+dist: $(VENV)/installed ## the wheel and the source distribution in dist/, checked, installed alone and tried
+	OMP_NUM_THREADS=1 $(RUN) -m tests.dist
+
+matrix: $(VENV)/installed ## a short suite with other versions of torch, Triton and Python, into docs/versions.md; ONLY='torch 2.11' for some
+	OMP_NUM_THREADS=1 $(RUN) -m tests.matrix --only '$(ONLY)' $(if $(ENVIRONMENT),--environment '$(ENVIRONMENT)')
 
 fuzz: $(VENV)/installed ## 10,000 random cases of every operator, 200 in Triton's interpreter, against the reference; FUZZ_SEED=1 for others
 	OMP_NUM_THREADS=1 FUZZ_CASES=10000 $(RUN) -m pytest -n auto --dist worksteal --durations 10 tests/kernels/test_fuzz.py

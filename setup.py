@@ -6,11 +6,6 @@ In the repository itself, the symbolic link huenet/kernels does the same without
 
 from setuptools import find_packages, setup
 
-setup(
-    packages=find_packages(include=["huenet", "huenet.*"]),
-    package_data={
-        "huenet": ["py.typed"],
-        "huenet.color_transfer": ["*.safetensors"],
-        "huenet.color_transfer.pages": ["*.html", "*.css", "*.js"],
-    },
-)
+DATA = [f"**/*.{suffix}" for suffix in ("safetensors", "html", "css", "js")]
+
+setup(packages=find_packages(include=["huenet", "huenet.*"]), package_data={"huenet": ["py.typed", *DATA]})

@@ -12,16 +12,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from .color_transfer.painter import Painter
     from .translation.translator import Translator
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load"]
 
 
+@overload
+def load(checkpoint: None = None, device: str = "cpu", max_megapixels: float | None = None) -> Painter: ...
+@overload
+def load(checkpoint: str | os.PathLike[str], device: str = "cpu", max_megapixels: float | None = None) -> Any: ...
 def load(
     checkpoint: str | os.PathLike[str] | None = None, device: str = "cpu", max_megapixels: float | None = None
 ) -> Painter | Translator:
@@ -32,9 +36,12 @@ def load(
     package, trained on drawn pictures.
     ``max_megapixels``: of a file that is read, more than 0; None for 250, ``inf`` for any.
     """
-    from .color_transfer.painter import MAX_MEGAPIXELS, Painter
+    from .color_transfer.config import MAX_MEGAPIXELS
+    from .color_transfer.painter import Painter
     from .training.checkpoint import kind_of
     from .translation.translator import Translator
 
-    kind = Translator if checkpoint is not None and kind_of(checkpoint) == "translator" else Painter
-    return kind.load(checkpoint, device, MAX_MEGAPIXELS if max_megapixels is None else max_megapixels)
+    most = MAX_MEGAPIXELS if max_megapixels is None else max_megapixels
+    if checkpoint is not None and kind_of(checkpoint) == "translator":
+        return Translator.load(checkpoint, device, most)
+    return Painter.load(checkpoint, device, most)

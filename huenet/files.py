@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LONGEST = 200
 """Bytes of a name beyond which its temporary file is named by a hash: with what is added, it might be too long."""
@@ -79,6 +79,7 @@ def _temporary(path: Path, held: contextlib.ExitStack) -> Path:
         if locked is None:  # no locks here: never half a file, then, rather than no leftovers
             temporary.unlink(missing_ok=True)
             return path.with_name(f".{stem}.{secrets.token_hex(4)}.partial{path.suffix}")
+    raise AssertionError("itertools.count ended")
 
 
 def _lock(descriptor: int) -> bool | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..color_transfer.presets import DEMO
 from ..training.config import RunConfig
 from .evaluate import report, unseen
-from .mistakes import must_be_writable, user_input
+from .mistakes import must_be_writable, needs_extra, user_input
 from .train import run_training
 
 GARDEN = 240
@@ -33,6 +33,7 @@ class Demo:
     """Seed of everything random, the garden included."""
 
     def execute(self) -> int:
+        needs_extra("demo")
         from ..color_transfer.examples import paint_examples
         from ..color_transfer.painter import Painter
         from ..color_transfer.system import ColorTransfer

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..color_transfer.model import HueNet
@@ -44,6 +44,7 @@ class Evaluate:
     """cpu, cuda, ... auto: the GPU where there is one."""
 
     def execute(self) -> int:
+        needs_extra("evaluate")
         from ..color_transfer.evaluation import draw_pairs
         from ..color_transfer.painter import Painter
         from ..data import load_folder

@@ -11,7 +11,7 @@ import tyro
 
 from ..files import claimed, replacing
 from ..training.config import check_int
-from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Experiment:
     """Seed of everything random."""
 
     def execute(self) -> int:
+        needs_extra("experiment")
         experiment = importlib.import_module(f"huenet.experiments.{self.loss}")
         with contextlib.ExitStack() as stack:
             with user_input():

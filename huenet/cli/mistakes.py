@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib.util
 import os
 import sys
 import tempfile
@@ -12,6 +13,10 @@ from typing import Any
 
 TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
 """What torch says on a CPU of tensors that are too large for the machine, and for any."""
+
+
+OF_TRAINING = ("matplotlib", "scipy", "skimage", "tensorboard")
+"""What the extra `train` installs, by the names of import: for training, measuring and figures, not for painting."""
 
 
 class Mistake(Exception):
@@ -25,6 +30,13 @@ def user_input() -> Iterator[None]:
         yield
     except ValueError as error:
         raise Mistake(str(error)) from error
+
+
+def needs_extra(command: str) -> None:
+    """Raises `Mistake` where what the extra `train` installs is not there, before any work is done in vain."""
+    missing = [name for name in OF_TRAINING if importlib.util.find_spec(name) is None]
+    if missing:
+        raise Mistake(f"huenet {command} needs {', '.join(missing)}, not installed here: pip install 'huenet[train]'")
 
 
 def must_be_writable(folder: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from ..training.config import check_int
-from .mistakes import Mistake, must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import Mistake, must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..color_transfer.paper import Trial
@@ -47,6 +47,7 @@ class Paper:
     """Trainings at a time, each with its share of the cores."""
 
     def execute(self) -> int:
+        needs_extra("paper")
         from ..color_transfer.paper import table, trials
 
         with user_input():

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 
 from .evaluate import unseen_names
-from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Questionnaire:
     Give people index.html only: key.json tells which photos are real.
     """
 
-    checkpoint: Path
-    """A training run's generator.safetensors."""
     data: Path
     """Folder of photos."""
     out: Path
     """Folder for index.html and key.json."""
+    checkpoint: Path | None = None
+    """A training run's generator.safetensors. None: the model in the package."""
     recursive: bool = False
     """Take the photos of subfolders too."""
     count: int = 40
@@ -78,6 +78,7 @@ class QuestionnaireScore:
     """The questionnaire's key.json."""
 
     def execute(self) -> int:
+        needs_extra("questionnaire score")
         from ..color_transfer.pages.answers import score
 
         with user_input():

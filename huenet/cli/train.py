@@ -15,7 +15,7 @@ import tyro
 from ..color_transfer.config import Config, LossConfig, ModelConfig, TrainConfig
 from ..color_transfer.presets import PRESETS
 from ..training.config import RunConfig
-from .mistakes import Mistake, must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import Mistake, must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..data import Photos
@@ -54,6 +54,7 @@ class Train:
     model in the package."""
 
     def execute(self) -> int:
+        needs_extra("train")
         from ..color_transfer.system import ColorTransfer
         from ..training.distributed import joined
 

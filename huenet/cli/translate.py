@@ -15,7 +15,7 @@ import tyro
 from ..training.config import RunConfig
 from ..translation.config import MAX_MEGAPIXELS, Config, LossConfig, ModelConfig, TrainConfig
 from ..translation.methods import METHODS, PRESETS, configuration
-from .mistakes import must_be_writable, outputs_are_not_inputs, user_input
+from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 from .train import run_training
 
 
@@ -53,6 +53,7 @@ class TranslateTrain:
     CPU cores."""
 
     def execute(self) -> int:
+        needs_extra("translate train")
         from ..data import load_folder
         from ..training.distributed import joined
         from ..translation.system import Translation

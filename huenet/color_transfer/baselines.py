@@ -8,7 +8,6 @@ import warnings
 
 import numpy as np
 import torch
-from skimage import color as skimage_color
 from torch import Tensor
 
 from ..color import hsv_to_rgb, rgb_to_hsv
@@ -22,6 +21,8 @@ def reinhard(source: Tensor, target: Tensor) -> Tensor:
     Colours outside RGB's gamut are clipped. Reinhard, Ashikhmin, Gooch and Shirley, "Color transfer between images", 2001, whose
     l-alpha-beta is replaced by CIELAB, as most implementations do. A channel in which the source is constant is only shifted.
     """
+    from skimage import color as skimage_color  # of the extra `train`, and where used only
+
     _check(source, target)
     pixels = (image.detach().cpu().double().numpy() for image in (source, target))
     lab, model = (skimage_color.rgb2lab(image, channel_axis=-3) for image in pixels)

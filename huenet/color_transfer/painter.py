@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import torch
 from PIL import Image
@@ -50,7 +50,10 @@ class Colors:
 
     def at(self, size: tuple[int, int]) -> Tensor:
         """Reduced to its own size, or, where a model looks at it beside the source, to this one of the source's."""
-        return reduced(self._picture, size) if self._own is None else self._own
+        if self._own is not None:
+            return self._own
+        assert self._picture is not None  # for type checkers: one of the two is there
+        return reduced(self._picture, size)
 
 
 class Painter:
@@ -84,8 +87,12 @@ class Painter:
         model, metadata = load_generator(PACKAGED if checkpoint is None else checkpoint)
         return cls(model, device, metadata, max_megapixels)
 
+    @overload
+    def __call__(self, source: Tensor, target: Photo | Colors) -> Tensor: ...
+    @overload
+    def __call__(self, source: Image.Image | str | os.PathLike[str], target: Photo | Colors) -> Image.Image: ...
     @torch.no_grad()
-    def __call__(self, source: Photo, target: Photo | Colors) -> Any:
+    def __call__(self, source: Photo, target: Photo | Colors) -> Tensor | Image.Image:
         """``source`` with its hues repainted like ``target``'s, at the source's size.
 
         Each is a path, a PIL image, or a floating-point RGB tensor in [0, 1], (3, H, W) or (B, 3, H, W); the target may be what
@@ -96,8 +103,8 @@ class Painter:
         """
         colors = target if isinstance(target, Colors) else self.colors(target)
         picture = self._picture(source)
-        pixels = float_batch("source", source) if picture is None else picture
-        canvas = torch.empty_like(pixels) if picture is None else picture
+        pixels: Tensor | Picture = float_batch("source", source) if picture is None else picture
+        canvas: Tensor | Picture = torch.empty_like(pixels) if isinstance(pixels, Tensor) else pixels
         rows, height = _Floats(pixels, self.device), pixels.shape[-2]
         size = self.model.working_size(pixels.shape)
         change = self.model.predict(reduced(rows, size), colors.at(size), colors.chroma)
@@ -106,7 +113,10 @@ class Painter:
             if not painted.isfinite().all():
                 raise CheckpointError(f"{self.model.origin} paints what is not finite: its weights are damaged")
             canvas[..., band, :] = painted
-        return canvas.reshape(source.shape) if picture is None else picture.image
+        if isinstance(canvas, Picture):
+            return canvas.image
+        assert isinstance(source, Tensor)  # for type checkers: else there was a picture
+        return canvas.reshape(source.shape)
 
     @torch.no_grad()
     def colors(self, target: Photo) -> Colors:
@@ -121,8 +131,9 @@ class Painter:
 
     def _picture(self, photo: Photo, only_colors: bool = False) -> Picture | None:
         """Of a file or a PIL image; None for anything else."""
-        known = isinstance(photo, (str, os.PathLike, Image.Image))
-        return picture_of(photo, self.max_megapixels, only_colors) if known else None
+        if isinstance(photo, (str, os.PathLike, Image.Image)):
+            return picture_of(photo, self.max_megapixels, only_colors)
+        return None
 
 
 def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive: bool = False) -> Iterator[Path]:
@@ -139,5 +150,8 @@ def paint_files(paint: Painter, source: Path, target: Path, out: Path, recursive
     if not folder and out.suffix.lower() not in WRITABLE:
         raise ValueError(f"cannot tell the format of {out} by its suffix: use one of {', '.join(sorted(WRITABLE))}")
     outputs = outputs_within(out, source, recursive) if folder else {source: out}
-    make = lambda photo: paint(photo, colors)  # noqa: E731
+
+    def make(photo: Path) -> Image.Image:
+        return paint(photo, colors)
+
     yield from write_each(make, source, outputs, "painting", read={target: "the target"}, fatal=CheckpointError)

@@ -10,6 +10,7 @@ For features of different sizes, several layers or other options see `huenet.los
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +130,8 @@ def contextual_bilateral_loss(
 
 class _OfFeatures(nn.Module):
     """What both modules share: VGG19's features, where asked for, and settings."""
+
+    __call__: Callable[..., Tensor]
 
     def __init__(self, band_width: float, loss_type: str, use_vgg: bool, vgg_layer: str, strict: bool) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,8 @@ _EPS = 1e-6
 
 class _HistBlock(nn.Module, abc.ABC):
     """What the three blocks share: settings, the size of images, histograms of two coordinates of every pixel."""
+
+    __call__: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -266,6 +268,8 @@ def hellinger_loss(target: Tensor, generated: Tensor, alpha: float = 2.0, *, str
 
 class HellingerLoss(nn.Module):
     """`hellinger_loss` as a module, called with (target, generated)."""
+
+    __call__: Callable[..., Tensor]
 
     def __init__(self, alpha: float = 2.0, *, strict: bool = False) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import Enum
 
 import torch
@@ -52,6 +53,8 @@ class EntropyBasedLossBase(nn.Module):
 
     #: dimensions of a signal, which are flattened
     _dims = 1
+
+    __call__: Callable[..., Tensor]
 
     def __init__(
         self,

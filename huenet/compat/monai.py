@@ -10,6 +10,7 @@ docs/compat.md lists it.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,8 @@ class GlobalMutualInformationLoss(nn.Module):
 
     Source: MONAI 1.6.1, `monai/losses/image_dissimilarity.py`.
     """
+
+    __call__: Callable[..., Tensor]
 
     def __init__(
         self,

@@ -103,7 +103,7 @@ def picture_of(photo: Image.Image | str | os.PathLike[str], max_megapixels: floa
         raise
 
 
-def float_batch(name: str, picture: Tensor, channels: tuple[int, ...] = (3,)) -> Tensor:
+def float_batch(name: str, picture: object, channels: tuple[int, ...] = (3,)) -> Tensor:
     """A floating-point tensor (C, H, W) or (B, C, H, W) in [0, 1] as the latter. TypeError or ValueError naming it otherwise."""
     if not isinstance(picture, Tensor) or not picture.is_floating_point():
         kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..kernels.common.arguments import number
 
 
-def check_images(also: str = "", **images: Tensor) -> None:
+def check_images(also: str = "", /, **images: Tensor) -> None:
     """TypeError naming the one that is no tensor, ValueError for one that is not floating-point (B, C, H, W); `also` says in the
     message what the caller asks."""
     for name, image in images.items():

@@ -8,8 +8,10 @@ Images are (B, C, H, W); target and output may differ in size, and need not be a
 target is found somewhere in the output. Half precision is computed in float32, under autocast too; float64 stays.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +44,8 @@ class ContextualLoss(nn.Module):
         ValueError: where a weight or an option is bad.
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(
         self,
         features: Callable[[Tensor], FeatureMaps] | None = None,
@@ -60,7 +64,7 @@ class ContextualLoss(nn.Module):
         self.weights = weights if weights is None or isinstance(weights, Mapping) else list(weights)
         self.spatial_weight = not_negative("spatial_weight", spatial_weight)
         self.distance, self.center = distance, center
-        self.options = {"bandwidth": bandwidth, "eps": eps, "reduce": reduce, "backend": backend}
+        self.options: dict[str, Any] = {"bandwidth": bandwidth, "eps": eps, "reduce": reduce, "backend": backend}
         check_options(bandwidth, eps, distance, center, reduce)
 
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
@@ -76,7 +80,7 @@ class ContextualLoss(nn.Module):
         if maps.keys() != target_maps.keys():
             raise ValueError(f"features must give the same maps for output and target, got {[*maps]} and {[*target_maps]}")
         weights = self._weights(list(maps))
-        return sum(weights[name] * self.of_maps(maps[name], target_maps[name]) for name in maps)
+        return functools.reduce(operator.add, (weights[name] * self.of_maps(maps[name], target_maps[name]) for name in maps))
 
     def of_maps(self, output: Tensor, target: Tensor) -> Tensor:
         """The unweighted loss of one pair of feature maps, (B, C, h, w) and (B, C, h', w') -> scalar."""
@@ -120,6 +124,8 @@ class ContextualLoss(nn.Module):
 class Patches(nn.Module):
     """Features without a network: every patch of size x size pixels, `stride` apart; (B, C, H, W) -> (B, C * size^2, h, w)."""
 
+    __call__: Callable[..., Tensor]
+
     def __init__(self, size: int = 5, stride: int = 2) -> None:
         super().__init__()
         if size < 1 or stride < 1:
@@ -157,6 +163,10 @@ class VGG19Features(nn.Module):
     #: channels and number of the convolutions of each block
     BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
+    __call__: Callable[..., dict[str, Tensor]]
+    _mean: Tensor
+    _deviation: Tensor
+
     def __init__(
         self,
         layers: Sequence[str] = ("relu3_2", "relu4_2"),
@@ -177,7 +187,7 @@ class VGG19Features(nn.Module):
         if weights is not None:
             network.load_state_dict(_vgg19_state(weights))
         self.layers = {names.index(layer): layer for layer in layers}
-        self.network = network[: max(self.layers) + 1].requires_grad_(False)
+        self.network = nn.Sequential(*modules[: max(self.layers) + 1]).requires_grad_(False)
         self.register_buffer("_mean", low + (high - low) * torch.tensor(self.MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("_deviation", (high - low) * torch.tensor(self.DEVIATION).view(3, 1, 1), persistent=False)
 
@@ -192,7 +202,9 @@ class VGG19Features(nn.Module):
     @classmethod
     def _architecture(cls, pool: type[nn.Module]) -> tuple[list[str], list[nn.Module]]:
         """Names and modules in torchvision's order."""
-        names, modules, channels = [], [], 3
+        names: list[str] = []
+        modules: list[nn.Module] = []
+        channels = 3
         for block, (width, count) in enumerate(cls.BLOCKS, 1):
             for place in range(1, count + 1):
                 names += [f"conv{block}_{place}", f"relu{block}_{place}"]
@@ -214,9 +226,11 @@ def _vgg19_state(weights: str | Mapping[str, Tensor]) -> dict[str, Tensor]:
             raise ImportError(
                 f"weights='imagenet' needs torchvision, built for this torch: pip install 'huenet[vgg]'; its import failed: {error}"
             ) from error
-        weights = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        state: Mapping[str, Tensor] = VGG19_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    else:
+        state = weights
     prefix = "features."
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _named(maps: FeatureMaps) -> dict[str, Tensor]:

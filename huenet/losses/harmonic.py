@@ -41,6 +41,8 @@ class HarmonicLoss(nn.Module):
         distance: of the translation's features, "l1" (paper) or "l2".
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(
         self,
         bins: int | Bins = 16,

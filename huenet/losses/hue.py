@@ -81,6 +81,8 @@ class CircularEMDLoss(nn.Module):
     distance, for weights that are chromas: `huenet.color.NO_HUE` and `FULL_HUE`. None: only images without any vote add nothing.
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(
         self,
         bins: int | Bins = 256,
@@ -113,14 +115,17 @@ class CircularEMDLoss(nn.Module):
         if (target_hue is None) == (target_histogram is None):
             raise ValueError("give either target_hue or target_histogram")
         check_images(output_hue=output_hue)
-        q = self.histogram(target_hue, target_weights) if target_histogram is None else target_histogram
+        q = target_histogram if target_hue is None else self.histogram(target_hue, target_weights)
+        assert q is not None  # for type checkers: one of the two was given
         with full_precision(output_hue):
             pixels, votes = _pixels("output_hue", output_hue), _optional_pixels("output_weights", output_weights, output_hue)
             if (p_shape := (*pixels.shape[:2], self.bins.count)) != q.shape:
                 shapes = f"{p_shape} and {tuple(q.shape)}"
                 raise ValueError(f"output and target must agree in batch, channels and bins, got histograms {shapes}")
-            options = {"circular": self.circular, "squared": self.scale == "raw", "backend": self.backend}
-            distance = histogram_emd(pixels, q, self.bins, weights=votes, **options)
+            squared = self.scale == "raw"
+            distance = histogram_emd(
+                pixels, q, self.bins, weights=votes, circular=self.circular, squared=squared, backend=self.backend
+            )
             distance = torch.where(q.detach().sum(-1) == 0, 0.0, distance)
             of_target = None if target_hue is None else _optional_pixels("target_weights", target_weights, target_hue)
             return _where_there_is_color(distance, self.faint, votes, of_target).mean()
@@ -140,6 +145,8 @@ class MutualInformationLoss(nn.Module):
     1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins``, ``backend`` and ``faint`` as for
     `CircularEMDLoss`.
     """
+
+    __call__: Callable[..., Tensor]
 
     def __init__(
         self,
@@ -168,6 +175,8 @@ class MutualInformationLoss(nn.Module):
 class AdversarialLoss(nn.Module):
     """Non-saturating cross entropy on a discriminator's logits of any shape, averaged over patches."""
 
+    __call__: Callable[..., Tensor]
+
     def forward(self, fake_logits: Tensor) -> Tensor:
         """The generator's part, -log D(fake) (Eq. 28) -> scalar."""
         return F.softplus(-at_least_float32(fake_logits)).mean()
@@ -183,6 +192,8 @@ class SmoothnessLoss(nn.Module):
     Not in the paper: histograms do not see where a pixel is, so neighbours may else be sent to different hues. ``weights``
     are the pixels' votes; a pair counts as its smaller one.
     """
+
+    __call__: Callable[..., Tensor]
 
     def forward(self, output_hue: Tensor, source_hue: Tensor, weights: Tensor | None = None) -> Tensor:
         """Hues (B, C, H, W), weights (B, C, H, W) or (B, 1, H, W) -> scalar, 0 for a rotation that is the same everywhere."""
@@ -216,6 +227,8 @@ class HueNetLoss(nn.Module):
 
     ``bins`` for EMD, ``mi_bins`` (None: the same), ``backend`` and ``faint`` as for `CircularEMDLoss`.
     """
+
+    __call__: Callable[..., LossParts]
 
     def __init__(
         self,

@@ -6,6 +6,9 @@ A term for any unpaired translation network. The authors weigh it by 0.5 for ima
 areas, and add it in both directions of a CycleGAN.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..kernels import squared_mutual_information
@@ -24,6 +27,8 @@ class StructureConsistencyLoss(nn.Module):
     photo recoloured continuously has about -0.2; where few colours are left, as in maps, -0.01 is a lot.
     """
 
+    __call__: Callable[..., Tensor]
+
     def __init__(
         self,
         centers: int = 9,
@@ -38,7 +43,15 @@ class StructureConsistencyLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.backend = backend
-        self.settings = {"centers": centers, "sigma": sigma, "beta": beta, "ridge": ridge, "sign": sign, "low": low, "high": high}
+        self.settings: dict[str, Any] = {
+            "centers": centers,
+            "sigma": sigma,
+            "beta": beta,
+            "ridge": ridge,
+            "sign": sign,
+            "low": low,
+            "high": high,
+        }
         Estimator(**self.settings)  # which says what is wrong with them
 
     def forward(self, source: Tensor, translated: Tensor) -> Tensor:
@@ -46,7 +59,7 @@ class StructureConsistencyLoss(nn.Module):
 
         Differentiable in both. Raises ValueError where shapes do not match, and as `squared_mutual_information` does.
         """
-        check_images(source=source, translated=translated, also=", not empty")
+        check_images(", not empty", source=source, translated=translated)
         if source.shape[1] != translated.shape[1]:
             raise ValueError(
                 f"translated must have as many channels as source, expected {source.shape[1]}, got {translated.shape[1]}: repeat "

@@ -29,6 +29,11 @@ class _OfPairs(Metric):
     Pairs without votes do not count; of no pairs at all, `compute` is NaN.
     """
 
+    total: Tensor
+    pairs: Tensor
+    histogram: Tensor
+    votes: Tensor
+
     is_differentiable = False
     full_state_update = False
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from torch.utils.tensorboard import SummaryWriter
-
 from ..files import must_be_a_file, replacing
 
 LONGEST = 10_000
@@ -18,6 +16,8 @@ class MetricsLog:
     """One row per logged step. Opened after a resume at ``step``, it forgets what a killed run wrote beyond that step."""
 
     def __init__(self, folder: Path, columns: Sequence[str], step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # of the extra `train`, and where used only
+
         self.columns = ["step", *columns]
         path = folder / "metrics.csv"
         _truncate(path, self.columns, step)

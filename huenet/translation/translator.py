@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import torch
 from PIL import Image
@@ -57,8 +57,12 @@ class Translator:
         """Those that were trained."""
         return self.model.config.trained
 
+    @overload
+    def __call__(self, photo: Tensor, direction: Direction | None = None) -> Tensor: ...
+    @overload
+    def __call__(self, photo: Image.Image | str | os.PathLike[str], direction: Direction | None = None) -> Image.Image: ...
     @torch.no_grad()
-    def __call__(self, photo: Photo, direction: Direction | None = None) -> Any:
+    def __call__(self, photo: Photo, direction: Direction | None = None) -> Tensor | Image.Image:
         """``photo`` translated, at its own size. ``direction`` None: a-to-b, or the only one there is.
 
         It is a path, a PIL image, or a floating-point tensor in [0, 1], (C, H, W) or (B, C, H, W) of 1 or 3 channels; what the
@@ -110,7 +114,10 @@ def translate_files(
     """
     direction = translate._direction(direction)
     outputs = outputs_within(out, photos, recursive)
-    make = lambda photo: translate(photo, direction)  # noqa: E731
+
+    def make(photo: Path) -> Image.Image:
+        return translate(photo, direction)
+
     yield from write_each(make, photos, outputs, "translating", fatal=CheckpointError)
 
 

@@ -214,9 +214,13 @@ def divides_well(bins: Bins) -> bool:
     return bins.overlap >= 2.0**-4
 
 
-@torch.compiler.assume_constant_result  # not a tensor of the graph's
 def _overlap(window: str, bandwidth: float) -> float:
     return _least_sum(WINDOWS[window], bandwidth)
+
+
+# What torch.compiler.assume_constant_result does, as it is not a tensor of the graph's; that function loads all of torch._dynamo
+# first, which takes as long as torch itself.
+_overlap._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @functools.lru_cache(maxsize=256)

@@ -44,8 +44,13 @@ class Window:
     endless: bool = False
 
 
-def _forms(name: str) -> tuple[Callable[..., Any], ...]:
-    return tuple(getattr(window_forms, form.format(name)) for form in ("{}", "{}_derivative", "kernel_{}", "kernel_{}_derivative"))
+_Form = Callable[..., Any]
+
+
+def _forms(name: str) -> tuple[_Form, _Form, _Form, _Form]:
+    response, derivative = (getattr(window_forms, f"{name}{which}") for which in ("", "_derivative"))
+    kernel_response, kernel_derivative = (getattr(window_forms, f"kernel_{name}{which}") for which in ("", "_derivative"))
+    return response, derivative, kernel_response, kernel_derivative
 
 
 WINDOWS = {
