@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
@@ -38,6 +38,8 @@ class Evaluate:
     """Source and target pairs."""
     without_mi: Path | None = None
     """generator.safetensors of a model trained with --mi-weight 0, for the table's last column."""
+    also: tuple[Literal["saturation", "value"], ...] = ()
+    """saturation, value or both: measure the model with these of huenet transfer --also as well, each and both."""
     seed: int = 0
     """Seed that draws the pairs."""
     device: str = "auto"
@@ -57,7 +59,7 @@ class Evaluate:
             photos = load_folder(self.data, painter.model.config.size, recursive=self.recursive)
             photos = unseen(photos, painter.metadata).to(painter.device)
             draw_pairs(len(photos), self.pairs, self.seed)
-        report(painter.model, photos, self.out, self.pairs, self.seed, without_mi)
+        report(painter.model, photos, self.out, self.pairs, self.seed, without_mi, self.also)
         return 0
 
 
@@ -82,7 +84,15 @@ def unseen_names(names: tuple[str, ...], metadata: dict[str, Any]) -> tuple[str,
     return tuple(held_out)
 
 
-def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, without_mi: HueNet | None = None) -> None:
+def report(
+    paint: HueNet,
+    photos: Photos,
+    out: Path,
+    pairs: int,
+    seed: int,
+    without_mi: HueNet | None = None,
+    also: tuple[str, ...] = (),
+) -> None:
     """Write Table 1, the figures and the page that shows all pairs, print the table."""
     import torch
 
@@ -95,7 +105,7 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
     with contextlib.ExitStack() as stack:
         with user_input():
             stack.enter_context(claimed(out, "table1"))
-            result = evaluate(paint, photos, pairs, seed, without_mi=without_mi)
+            result = evaluate(paint, photos, pairs, seed, without_mi=without_mi, also=also)
         result.write(out)
         sources, targets = zip(*draw_pairs(len(photos), pairs, seed)[:EXAMPLES])
         source, target = photos.pictures(sources), photos.pictures(targets)
@@ -106,6 +116,6 @@ def report(paint: HueNet, photos: Photos, out: Path, pairs: int, seed: int, with
         save(figures.joint_histograms(source, target, output), out / "joint_histograms.png")
         save(figures.comparison(source, target, output, ablated), out / "comparison.png")
         with replacing(out / "index.html") as temporary:
-            temporary.write_text(page(result, photos, compared(paint, without_mi)), encoding="utf-8")
+            temporary.write_text(page(result, photos, compared(paint, without_mi, also)), encoding="utf-8")
     print(result.as_markdown())
     print(f"written to {out}: index.html, table1.md, table1.json, color_transfer.png, joint_histograms.png, comparison.png")

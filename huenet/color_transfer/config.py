@@ -54,6 +54,8 @@ class ModelConfig:
     """Bins of the histograms used for conditioning."""
     condition_width: int = 128
     """Numbers that stand for both histograms once a small network has read them."""
+    restraint: bool = True
+    """Where painting would end farther from the target than the source is, turn hues the part of their way that ends nearest."""
     discriminator_width: int = 64
     """Channels of the discriminator's first layer."""
     discriminator_depth: int = 3

@@ -67,18 +67,22 @@ class HueGenerator(nn.Module):
 
         The target may have another size if the conditioning is by histogram; ``ValueError`` otherwise.
         """
-        return self.paint(source_hsv[:, :1], *self.predict(source_hsv, target_hsv))
+        fields, curves, _ = self.predict(source_hsv, target_hsv)
+        return self.paint(source_hsv[:, :1], fields, curves)
 
     def paint(self, source_hue: Tensor, fields: Tensor, curves: Tensor | None) -> Tensor:
         """What `predict` gave, enlarged perhaps, applied to the source's hue (B, 1, H, W) -> the output's hue."""
         with full_precision(source_hue):  # eight bits of mantissa cannot hold an angle
             return self.head(fields, source_hue, curves)
 
-    def predict(self, source_hsv: Tensor, target_hsv: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The head's fields (B, F, H, W), and its curves, if it has any."""
-        inputs, condition = [_seen(source_hsv, self.hue_input)], None
+    def predict(
+        self, source_hsv: Tensor, target_hsv: Tensor, condition: Condition | None = None
+    ) -> tuple[Tensor, Tensor | None, Condition | None]:
+        """The head's fields (B, F, H, W), its curves, if it has any, and the condition that both were predicted with: of these
+        pictures' histograms, or the one that is given, of another frame's."""
+        inputs = [_seen(source_hsv, self.hue_input)]
         if self.condition is not None:
-            condition = self.condition(source_hsv, target_hsv)
+            condition = self.condition(source_hsv, target_hsv) if condition is None else condition
         elif source_hsv.shape == target_hsv.shape:
             inputs.append(encode_hue(target_hsv, self.hue_input))
         else:
@@ -86,7 +90,7 @@ class HueGenerator(nn.Module):
         raw = self.unet(torch.cat(inputs, dim=1), None if condition is None else condition.embedding)
         fields = self.head.fields(raw.to(source_hsv.dtype))
         with full_precision(source_hsv):  # as in `paint`
-            return fields, self.head.curves(condition)
+            return fields, self.head.curves(condition), condition
 
 
 class HueDiscriminator(nn.Module):

@@ -14,6 +14,7 @@ PAPER = Config(
         head="absolute",
         hue_input="value",
         conditioning="image",
+        restraint=False,
     ),
     LossConfig(emd_scale="raw", boundary="open", weighting="uniform"),
     TrainConfig(steps=46_000, crop=False),

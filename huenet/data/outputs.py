@@ -1,27 +1,29 @@
 """Pictures that are made of photo files: where each goes, and that none replaces a photo that is read."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from PIL import Image
 from tqdm import tqdm
 
 from ..files import identity
 from .images import find_images
-from .picture import save
 
+Made = TypeVar("Made")
 WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
-def outputs_within(out: Path, photos: Path, recursive: bool = False) -> dict[Path, Path]:
+def outputs_within(
+    out: Path, photos: Path, recursive: bool = False, holds: Callable[[Path], Collection[str]] = lambda _: WRITABLE
+) -> dict[Path, Path]:
     """Where the picture of each image of the folder `photos` goes, or of the file `photos`: into the folder `out`, under its own
-    name, as PNG where its format cannot be written. Raises ``ValueError`` where two of them would have one place."""
+    name, as PNG where its suffix is none of those that `holds` gives for it. ``ValueError`` where two would have one place."""
     outputs: dict[Path, Path] = {}
     taken: dict[Path, Path] = {}
     for photo in find_images(photos, recursive) if photos.is_dir() else [photos]:
         place = out / (photo.relative_to(photos) if photos.is_dir() else photo.name)
-        output = place if photo.suffix.lower() in WRITABLE else place.with_name(f"{photo.name}.png")
+        output = place if photo.suffix.lower() in holds(photo) else place.with_name(f"{photo.name}.png")
         if (other := taken.setdefault(output, photo)) is not photo:
             raise ValueError(f"{other.name} and {photo.name} would both be written to {output}: rename one of them")
         outputs[photo] = output
@@ -29,16 +31,17 @@ def outputs_within(out: Path, photos: Path, recursive: bool = False) -> dict[Pat
 
 
 def write_each(
-    make: Callable[[Path], Image.Image],
+    make: Callable[[Path], Made],
     source: Path,
     outputs: Mapping[Path, Path],
     what: str,
     *,
+    write: Callable[[Made, Path], None],
     read: Mapping[Path, str] | None = None,
     fatal: type[ValueError] | tuple[()] = (),
 ) -> Iterator[Path]:
-    """Write what is made of each photo of `source`, a file or a folder, to its place, with what it carries, and yield the place;
-    the bar tells `what` is done.
+    """Write what is made of each photo of `source`, a file or a folder, to its place, by ``write``, and yield the place; the bar
+    tells `what` is done.
 
     Before anything is written, ``ValueError`` is raised if an output would be one of the photos, or of other files that are `read`,
     by whatever path or link. A photo of a folder that ``make`` raises ``ValueError`` for is skipped with a warning, but for one of
@@ -65,7 +68,7 @@ def write_each(
             warnings.warn(f"skipped: {error}", stacklevel=2)
             continue
         output.parent.mkdir(parents=True, exist_ok=True)
-        save(made, output)
+        write(made, output)
         written[identity(output)] = photo
         yield output
     if not written:

@@ -54,10 +54,10 @@ class Picture:
             return cls.of(image, only_colors, keep=False)
 
     @classmethod
-    def of(cls, image: Image.Image, only_colors: bool = False, keep: bool = True) -> Self:
-        """What a PIL image shows and, if not for its colours only, says; without transparency then, on white. Unless it is to be
-        kept, its memory is freed. Raises whatever Pillow does on a damaged one."""
-        turned, about = upright(image), {} if only_colors else _about(image)
+    def of(cls, image: Image.Image, only_colors: bool = False, keep: bool = True, says: bool = True) -> Self:
+        """What a PIL image shows and, if wanted and not for its colours only, says; without transparency then, on white. Unless it
+        is to be kept, its memory is freed. Raises whatever Pillow does on a damaged one."""
+        turned, about = upright(image), _about(image) if says and not only_colors else {}
         if not keep:  # there are never more than two of a huge photo
             image.close()
         seen = on_white(in_srgb(turned)) if only_colors else in_srgb(turned)
@@ -84,6 +84,13 @@ class Picture:
         if self.image.mode == "RGBA":
             band.putalpha(self.image.crop(box).getchannel("A"))
         self.image.paste(band, box)
+
+    def opacity(self, rows: slice) -> Tensor | float:
+        """From 0 to 1, (rows, W); of a picture without transparency 1."""
+        if self.image.mode != "RGBA":
+            return 1.0
+        part = self.image.crop(self._box((..., rows, slice(None))))
+        return torch.from_numpy(np.array(part.getchannel("A"))).float() / 255.0
 
     def _box(self, place: _Place) -> tuple[int, int, int, int]:
         top, bottom, _ = place[1].indices(self.image.height)
@@ -119,9 +126,16 @@ def float_batch(name: str, picture: object, channels: tuple[int, ...] = (3,)) ->
 
 def save(image: Image.Image, path: Path) -> None:
     """Write an image with what it carries, of the format that the suffix tells; transparency that it lacks becomes white."""
-    suffix, carried = path.suffix.lower(), image.info
-    if suffix not in FORMATS_WITH_ALPHA:
+    about = options(image, path)
+    if path.suffix.lower() not in FORMATS_WITH_ALPHA:
         image = on_white(image)
+    with replacing(path) as temporary:
+        image.save(temporary, quality=95, **about)
+
+
+def options(image: Image.Image, path: Path) -> dict[str, Any]:
+    """What the image carries, as arguments of `PIL.Image.Image.save` for the format that the suffix tells."""
+    suffix, carried = path.suffix.lower(), image.info
     about = {name: carried[name] for name in ("exif", "dpi", "icc_profile", "xmp") if name in carried}
     if suffix in (".jpg", ".jpeg"):
         for name in [name for name, most in JPEG_HOLDS.items() if len(about.get(name, b"")) > most]:
@@ -129,7 +143,7 @@ def save(image: Image.Image, path: Path) -> None:
             message = (
                 f"{path} has no {name.upper()} data: a JPEG file holds {JPEG_HOLDS[name]} bytes of them, the source has {size}"
             )
-            warnings.warn(message, stacklevel=2)
+            warnings.warn(message, stacklevel=3)
     elif suffix == ".png" and "xmp" in about:
         about["pnginfo"] = PngImagePlugin.PngInfo()
         about["pnginfo"].add_itxt("XML:com.adobe.xmp", about.pop("xmp").decode())
@@ -139,8 +153,7 @@ def save(image: Image.Image, path: Path) -> None:
             tags.load(about["exif"])
         tags[Base.XMLPacket] = about.pop("xmp")
         about["exif"] = tags
-    with replacing(path) as temporary:
-        image.save(temporary, quality=95, **about)
+    return about
 
 
 def _about(image: Image.Image) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..data.outputs import outputs_within, write_each
 from ..data.photos import LUMA
-from ..data.picture import Picture, float_batch, picture_of
+from ..data.picture import Picture, float_batch, picture_of, save
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import find_device
 from .config import MAX_MEGAPIXELS, Direction
@@ -118,7 +118,7 @@ def translate_files(
     def make(photo: Path) -> Image.Image:
         return translate(photo, direction)
 
-    yield from write_each(make, photos, outputs, "translating", fatal=CheckpointError)
+    yield from write_each(make, photos, outputs, "translating", write=save, fatal=CheckpointError)
 
 
 def _with_channels(image: Tensor, count: int) -> Tensor:

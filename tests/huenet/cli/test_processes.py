@@ -74,14 +74,14 @@ def flower() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def transfer_peak(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], int]:
-    """Of painting a photo with itself."""
+def transfer_peak(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., int]:
+    """Of painting a photo with itself, with more options."""
     options = "--checkpoint", trained / "generator.safetensors", "--device", "cpu", "--out"
-    return lambda photo: peak("transfer", photo, photo, *options, tmp_path_factory.mktemp("painted") / photo.name)
+    return lambda photo, *more: peak("transfer", photo, photo, *options, tmp_path_factory.mktemp("painted") / photo.name, *more)
 
 
 @pytest.fixture(scope="module")
-def small_peak(transfer_peak: Callable[[Path], int], flower: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> int:
+def small_peak(transfer_peak: Callable[..., int], flower: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> int:
     """Of a small photo, which is that of the program."""
     photo = tmp_path_factory.mktemp("small") / "photo.png"
     flower.save(photo)
@@ -89,9 +89,10 @@ def small_peak(transfer_peak: Callable[[Path], int], flower: Image.Image, tmp_pa
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is Linux's")
+@pytest.mark.parametrize("how", ["", "--strength 0.5 --also saturation value"])
 @pytest.mark.parametrize("kind", ["turned.jpg", "transparent.tif"])
 def test_memory_for_a_large_photo(
-    transfer_peak: Callable[[Path], int], small_peak: int, flower: Image.Image, tmp_path: Path, kind: str
+    transfer_peak: Callable[..., int], small_peak: int, flower: Image.Image, tmp_path: Path, kind: str, how: str
 ) -> None:
     """Of 24 megapixels, or MEGAPIXELS=95, which are promised to take a gigabyte at most beside the decoded photo."""
     side = round(math.sqrt(MEGAPIXELS * 1e6 / 6))
@@ -101,7 +102,7 @@ def test_memory_for_a_large_photo(
     else:
         large.putalpha(Image.linear_gradient("L").resize(large.size))
     large.save(tmp_path / kind, exif=exif)
-    taken, pixels = transfer_peak(tmp_path / kind), large.width * large.height
+    taken, pixels = transfer_peak(tmp_path / kind, *how.split()), large.width * large.height
     grown = taken - small_peak
     # Two copies as Pillow keeps them, 4 bytes a pixel; one in floats would be 288 MB by itself. Bands, half a megabyte of bytes,
     # and a few dozen times that of floats, are in the small photo's peak already.

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from PIL.ExifTags import Base
 
 from huenet.cli import main
+from huenet.data.animation import Animation
 
 
 @pytest.fixture
@@ -151,3 +152,97 @@ def test_a_target_without_hue_is_told_in_one_line(transfer, folder: Path, tmp_pa
     assert capsys.readouterr().err == "huenet: warning: a target has no hue to paint with: its source keeps its own\n"
     before, after = (np.asarray(Image.open(path).convert("RGB")).astype(int) for path in (source, tmp_path / "out.png"))
     assert np.abs(after - before).max() <= 1  # a hue in float32, and back to eight bits
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_strength_and_what_else_is_painted(transfer, folder: Path, tmp_path: Path) -> None:
+    source, target = sorted(folder.iterdir())[:2]
+    made = {}
+    for name, options in {
+        "whole": [], "one": ["--strength", 1], "half": ["--strength", 0.5], "none": ["--strength", 0, "--also", "saturation"],
+        "value": ["--also", "value"], "both": ["--also", "saturation", "value"],
+    }.items():  # fmt: skip
+        assert transfer(source, target, "--out", tmp_path / f"{name}.png", *options) == 0
+        made[name] = pixels(tmp_path / f"{name}.png")
+    assert np.array_equal(made["none"], pixels(source)) and np.array_equal(made["one"], made["whole"])
+    assert not np.array_equal(made["half"], made["whole"]) and not np.array_equal(made["half"], made["none"])
+    assert np.abs(made["half"].max(-1) - made["whole"].max(-1)).max() <= 1, "value is rounded once"
+    assert not np.array_equal(made["value"].max(-1), made["whole"].max(-1))
+    assert not np.array_equal(made["both"], made["value"])
+
+
+@pytest.fixture
+def animation(folder: Path) -> Animation:
+    """Four flowers with a window around them that grows."""
+    frames = []
+    for number, path in enumerate(sorted(folder.iterdir())[:4]):
+        frames.append(Image.open(path).convert("RGB"))
+        window = Image.new("L", frames[-1].size)
+        ImageDraw.Draw(window).ellipse((0, 0, 20 + 5 * number, 35), fill=255)
+        frames[-1].putalpha(window)
+    return Animation(frames, [40.0, 100.0, 250.0, 30.0], 2)
+
+
+@pytest.mark.parametrize("to", ["gif", "png", "webp"])
+@pytest.mark.parametrize("source", ["gif", "png", "webp"])
+def test_animations_stay_animated(transfer, animation: Animation, folder: Path, tmp_path: Path, source: str, to: str) -> None:
+    animation.save(tmp_path / f"in.{source}")
+    assert transfer(tmp_path / f"in.{source}", next(folder.iterdir()), "--out", tmp_path / f"out.{to}") == 0
+    out = Animation.read(tmp_path / f"out.{to}")
+    assert (len(out.frames), out.durations, out.plays) == (4, animation.durations, 2)
+    for before, after in zip(animation.frames, out.frames):
+        assert after.mode == "RGBA" and np.array_equal(np.asarray(before)[..., 3], np.asarray(after)[..., 3])
+
+
+def test_an_animation_does_not_become_a_still(
+    transfer, animation: Animation, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    animation.save(tmp_path / "in.gif")
+    assert transfer(tmp_path / "in.gif", next(folder.iterdir()), "--out", tmp_path / "out.jpg") == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and not (tmp_path / "out.jpg").exists()
+    assert "in.gif is an animation, of which" in error and "first frame only: use one of .gif, .png, .webp" in error
+    assert transfer(tmp_path / "in.gif", next(folder.iterdir()), "--out", tmp_path / "in.gif") == 2
+    assert "would overwrite the source" in capsys.readouterr().err
+    assert transfer(tmp_path / "in.gif", next(folder.iterdir()), "--out", tmp_path / "o.gif", "--max-megapixels", 0.0063) == 2
+    assert "4 frames of 40 x 40 pixels are more than 0.0063 megapixels" in capsys.readouterr().err
+
+
+def test_animations_in_a_folder(transfer, animation: Animation, folder: Path, tmp_path: Path) -> None:
+    """Keep their names where these can hold them."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    animation.save(sources / "a.gif")
+    animation.save(sources / "b.webp")
+    (sources / "a.gif").rename(sources / "c.jpg")
+    animation.save(sources / "a.gif")
+    animation.frames[0].convert("RGB").save(sources / "d.png")
+    animation.frames[0].convert("P").save(sources / "e.gif")
+    assert transfer(sources, next(folder.iterdir()), "--out", tmp_path / "out") == 0
+    made = {path.name: len(Animation.read(path).frames) for path in (tmp_path / "out").iterdir()}
+    assert made == {"a.gif": 4, "b.webp": 4, "c.jpg.png": 4, "d.png": 1, "e.gif.png": 1}
+
+
+def test_frames_in_a_folder_are_painted_like_the_first(transfer, folder: Path, tmp_path: Path) -> None:
+    """And so are an animation's; by themselves, pictures are painted apart."""
+    target, *photos = sorted(folder.iterdir())
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, photo in enumerate(photos[:3]):
+        shutil.copy(photo, frames / f"{number}.png")
+    Animation([Image.open(photo).convert("RGB") for photo in photos[:3]], [50.0] * 3, 0).save(tmp_path / "film.png")
+    made = {}
+    for like in ("first", "each", None):
+        option = ["--also", "value"] + (["--like", like] if like else [])
+        assert transfer(frames, target, "--out", tmp_path / f"{like}", *option) == 0
+        assert transfer(tmp_path / "film.png", target, "--out", tmp_path / f"{like}.png", *option) == 0
+        made[like, "folder"] = [pixels(tmp_path / f"{like}" / f"{number}.png") for number in range(3)]
+        made[like, "film"] = [np.asarray(frame) for frame in Animation.read(tmp_path / f"{like}.png").frames]
+    equal = lambda *names: all(np.array_equal(*pair) for pair in zip(*(made[name] for name in names)))  # noqa: E731
+    assert equal((None, "folder"), ("each", "folder")) and equal((None, "film"), ("first", "film"))
+    assert equal(("first", "folder"), ("first", "film")) and equal(("each", "folder"), ("each", "film"))
+    assert np.array_equal(made["first", "film"][0], made["each", "film"][0]) and not equal(("first", "film"), ("each", "film"))

@@ -107,3 +107,25 @@ def test_pairs_without_hue_are_left_out_of_the_means() -> None:
     assert result.means()["emd_target_output"] == pytest.approx(sum(coloured) / 2)
     with pytest.raises(ValueError, match="all 2 pairs have a picture without hue"):
         evaluate(lambda source, target: source, Photos(images[2:], ("c", "d")), 2)
+
+
+def test_saturation_and_value_are_measured_where_asked_for(tmp_path: Path, photos) -> None:
+    def paint(source, target, also=()):
+        return target if len(also) == 2 else source
+
+    result = evaluate(paint, photos, pairs=5, seed=0, also=["value", "saturation"])
+    result.write(tmp_path)
+    table = json.loads((tmp_path / "table1.json").read_text())
+    assert table["settings"]["also"] == ["saturation", "value"]
+    assert result.others == ["reinhard", "matching", "also_saturation", "also_value", "also_both"]
+    for tone in ("saturation", "value"):
+        source, output = (f"{tone}_emd_target_{role}" for role in ("source", "output"))
+        assert table["mean"][output] == table["also_value"][output] == table["mean"][source] > 0
+        assert table["also_both"][output] == 0
+    text = (tmp_path / "table1.md").read_text()
+    assert "| Hue-Net, also saturation |" in text and "| Hue-Net, also both |" in text
+    assert {line.count("|") for line in text.splitlines() if line.startswith("| ")} == {8, 10}
+    assert evaluate(paint, photos, pairs=5, also=("value",)).others == ["reinhard", "matching", "also_value"]
+    assert not {"saturation_emd_target_output", "also"} & {*evaluate(paint, photos, pairs=5).means()}
+    with pytest.raises(ValueError, match="also must be among saturation, value, got 'hue'"):
+        evaluate(paint, photos, pairs=5, also=("hue",))

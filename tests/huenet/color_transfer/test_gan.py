@@ -78,6 +78,8 @@ def test_every_preset_trains(tmp_path: Path, name: str) -> None:
     )
     training = run(config, tmp_path)
     row = rows(tmp_path)[-1]
-    used = {"emd", "mi", "adversarial", "discriminator"} | ({"smoothness"} if preset.loss.smoothness_weight else set())
-    assert all((float(row[part]) > 0) == (part in used) for part in (*used, "smoothness"))
+    parts = ("emd", "mi", "adversarial", "smoothness")
+    used = {part for part in parts if getattr(preset.loss, f"{part}_weight")}
+    used |= {"discriminator"} if "adversarial" in used else set()
+    assert all((float(row[part]) > 0) == (part in used) for part in (*parts, "discriminator"))
     assert training.outcome.step == 2

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from huenet.color import hsv_to_rgb, rgb_to_hsv, unit_vector
+from huenet.color import color_weights, hsv_to_rgb, rgb_to_hsv, unit_vector, wrap_hue
 from huenet.color_transfer.config import ModelConfig
 from huenet.color_transfer.model import HueNet, load_generator, save_generator
+from huenet.color_transfer.tones import tone_emd
 from huenet.data import bands
 from huenet.data.garden import garden
 from huenet.training import checkpoint
 from huenet.training.checkpoint import CheckpointError
 from tests.huenet.color_transfer.small import SMALL, VARIANTS, images
 
-CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4)
+# What heads paint is what is tested here: nothing is held back (test_restraint.py has that).
+CONFIG = ModelConfig(size=32, width=2, norm="batch", condition_bins=4, condition_width=4, restraint=False)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
@@ -52,7 +55,7 @@ def test_painting_in_bands_is_painting_the_whole(variant: dict[str, str], monkey
     source = F.interpolate(source, (150, 110), mode="bicubic").clamp(0, 1)
     small = lambda picture: rgb_to_hsv(F.interpolate(picture, (44, 32), mode="bilinear", antialias=True).clamp(0, 1))  # noqa: E731
     with torch.no_grad():
-        fields, curves = model.generator.predict(small(source), small(target))
+        fields, curves, _ = model.generator.predict(small(source), small(target))
         hsv, fields = rgb_to_hsv(source), F.interpolate(fields, (150, 110), mode="bilinear")
         expected = hsv_to_rgb(torch.cat([model.generator.paint(hsv[:, :1], fields, curves), hsv[:, 1:]], dim=1))
         painted = model(source, target)
@@ -188,7 +191,7 @@ def test_names_of_photos_that_are_none_are_named(tmp_path: Path, key: str, names
 def test_a_target_without_hue_leaves_the_sources() -> None:
     """A cast of a step of eight bits is no colour; between one and four steps hues turn a part of their way."""
     torch.manual_seed(0)
-    model = HueNet(ModelConfig(size=32, width=4)).eval()
+    model = HueNet(ModelConfig(size=32, width=4, restraint=False)).eval()
     source = torch.rand(1, 3, 32, 32)
     red = torch.zeros(1, 3, 32, 32)
     red[:, 0] = 1.0
@@ -198,3 +201,99 @@ def test_a_target_without_hue_leaves_the_sources() -> None:
     with torch.no_grad():
         assert turned(0) < 1e-5 and turned(0.99) < 1e-5
         assert turned(4) > 0.01 and turned(1.1) < turned(4) / 10
+
+
+def turned(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """By which part of a turn, from -1/2 to 1/2, (B, H, W)."""
+    return wrap_hue(rgb_to_hsv(after)[:, 0] - rgb_to_hsv(before)[:, 0] + 0.5) - 0.5
+
+
+def half_turns(monkeypatch: pytest.MonkeyPatch, *turns: float) -> HueNet:
+    """A model that turns every pixel's hue by one of these, column after column."""
+    model = HueNet(dataclasses.replace(SMALL, head="rotation")).eval()
+    columns = torch.tensor(turns).repeat(32)[:32].expand(1, 1, 32, 32)
+    monkeypatch.setattr(model.generator.unet, "forward", lambda *_: unit_vector(columns))
+    return model
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
+def test_strength_is_the_share_of_its_way_that_each_hue_turns(variant: dict[str, str]) -> None:
+    torch.manual_seed(0)
+    model = HueNet(dataclasses.replace(SMALL, **variant)).eval()
+    source, target = images(2, 3, 32, 32), images(2, 3, 32, 32, seed=1)
+    with torch.no_grad():
+        whole = model(source, target)
+        painted = [model(source, target, strength=part / 8) for part in range(9)]
+    assert torch.equal(painted[0], source) and torch.equal(painted[8], whole)
+    steps = torch.stack([turned(before, after) for before, after in itertools.pairwise(painted)])
+    colored = color_weights(rgb_to_hsv(source))[:, 0] > 0.1
+    # Hues are rounded to 2**-24 some ten times, and by RGB and back, a sixth of which over a chroma of 0.1, ten times more.
+    assert (steps - steps.mean(0)).abs()[:, colored].max() < 20 * 20 * 2**-24
+    assert (8 * steps.mean(0)).abs()[colored].max() <= 0.75 + 1e-5, "no way is longer than the longest cut allows"
+    assert (8 * steps.mean(0)).abs()[colored].max() > 1e-3
+
+
+def test_neighbours_go_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though one would be nearer to its end by the other one."""
+    model = half_turns(monkeypatch, 0.47, 0.53)
+    source = hsv_to_rgb(torch.stack([images(1, 32, 32), *torch.full((2, 1, 32, 32), 0.9)], dim=1))
+    way = turned(source, model(source, source, strength=0.5))
+    ends = torch.tensor([0.47, 0.53]).repeat(16).expand(1, 32, 32)
+    # half of each, or of each less a turn; rounded as above
+    assert any(torch.allclose(way, (ends - less) / 2, rtol=0, atol=1e-5) for less in (0, 1))
+    small = half_turns(monkeypatch, 0.1, -0.2)
+    way = turned(source, small(source, source, strength=0.5))
+    assert torch.allclose(way, torch.tensor([0.05, -0.1]).repeat(16).expand(1, 32, 32), atol=1e-5), "the shorter way"
+
+
+def test_strength_and_a_faint_target_are_one_share() -> None:
+    torch.manual_seed(0)
+    model = HueNet(ModelConfig(size=32, width=4, restraint=False)).eval()
+    source, target = images(2, 3, 32, 32), images(2, 3, 32, 32, seed=1)
+    share = lambda *chroma, strength: model.predict(source, target, torch.tensor(chroma), strength).share  # noqa: E731
+    assert share(0.5, 0.5, strength=1.0) is None
+    # 2.5 of 255 lies half way between 1 and 4
+    assert share(0.5, 2.5 / 255, strength=0.5).flatten().tolist() == pytest.approx([0.5, 0.25])
+    assert share(0.5, 0.0, strength=1.0).flatten().tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("strength", [1.5, -0.1, float("nan"), float("inf"), True, "half", None])
+def test_what_is_no_strength_is_named(strength: object) -> None:
+    model = HueNet(CONFIG).eval()
+    with pytest.raises(ValueError, match="strength must be a number from 0 to 1, got"):
+        model(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32), strength=strength)
+
+
+@pytest.mark.parametrize("also", [("saturation",), ("value",), ("saturation", "value"), ["value", "saturation"]])
+def test_saturation_and_value_too(also: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked for comes nearer to the target's, what is not stays, and hues are painted as without."""
+    torch.manual_seed(0)
+    model = HueNet(SMALL).eval()
+    source, target = garden(2, 60, seed=3).pictures([1, 0]).split(1)  # the target has little saturation
+    with torch.no_grad():
+        plain, painted = model(source, target), model(source, target, also=also)
+        half = model(source, target, strength=0.5, also=also)
+        assert torch.equal(model(source, target, strength=0, also=also), source)
+        monkeypatch.setattr(bands, "PIXELS", 700)
+        parts = model(source, target, also=also)
+    assert painted.min() >= 0 and painted.max() <= 1
+    # as of hues in bands above; curves are of one histogram
+    assert (255 * (parts - painted)).abs().max() < 2.5
+    before, after, between = (rgb_to_hsv(picture) for picture in (plain, painted, half))
+    colored = (after[:, 1] * after[:, 2] > 0.1)[0]
+    assert turned(plain, painted)[0, colored].abs().max() < 1e-5
+    for name, channel in (("saturation", 1), ("value", 2)):
+        # roundings as above, of saturations over values of 1/10 at least
+        near = lambda first, second: torch.allclose(first[:, colored], second[:, colored], rtol=0, atol=1e-5)  # noqa: E731
+        if name in also:
+            assert tone_emd(target, painted)[name] < 0.5 * tone_emd(target, plain)[name]
+            assert near(between[:, channel], (before[:, channel] + after[:, channel]) / 2)
+        else:
+            assert near(before[:, channel], after[:, channel])
+
+
+def test_grey_stays_grey_whatever_the_target() -> None:
+    grey = images(1, 1, 32, 32).expand(1, 3, 32, 32)
+    vivid = hsv_to_rgb(torch.stack([images(1, 32, 32, seed=1), *torch.full((2, 1, 32, 32), 1.0)], dim=1))
+    painted = HueNet(SMALL).eval()(grey, vivid, also=("saturation", "value"))
+    assert torch.equal(painted.amax(1), painted.amin(1)) and painted.mean() > grey.mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 import warnings
 from pathlib import Path
@@ -14,10 +15,13 @@ import torch
 from PIL import Image
 
 import huenet
+from huenet.color import color_weights, rgb_to_hsv, wrap_hue
 from huenet.color_transfer import painter
 from huenet.color_transfer.model import HueNet
 from huenet.color_transfer.painter import Painter, paint_files
 from huenet.data import bands
+from huenet.data.animation import Animation
+from huenet.data.garden import garden
 from huenet.training.checkpoint import CheckpointError
 from tests.huenet.color_transfer.small import SMALL, images
 from tests.huenet.data.pictures import save
@@ -160,3 +164,109 @@ def test_a_photo_may_have_so_many_megapixels(tmp_path: Path, trained: Path, monk
     for wrong in (0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="max_megapixels must be a number above 0, got"):
             huenet.load(checkpoint, max_megapixels=wrong)
+
+
+def test_no_strength_is_the_source_bit_for_bit(trained: Path, folder: Path) -> None:
+    """Also what is transparent, and values outside of the range within what resizing takes."""
+    paint, target = huenet.load(trained / "generator.safetensors"), next(folder.iterdir())
+    pixels = (255 * images(50, 40, 4)).byte()
+    pixels[:10, :, 3] = 0
+    source = Image.fromarray(pixels.numpy())
+    assert np.array_equal(np.asarray(paint(source, target, strength=0, also=("saturation", "value"))), pixels)
+    floats = 1.0005 * images(3, 50, 40).double()
+    painted = paint(floats, target, strength=0)
+    assert torch.equal(painted, floats) and painted.data_ptr() != floats.data_ptr()
+    assert np.array_equal(np.asarray(paint(source, target)), np.asarray(paint(source, target, strength=1)))
+
+
+def test_what_is_transparent_has_no_vote(trained: Path, folder: Path) -> None:
+    """A flower that is cut out is painted as one without anything around it, where only value changes."""
+    paint = huenet.load(trained / "generator.safetensors")
+    source, target = (Image.open(path).convert("RGB") for path in sorted(folder.iterdir())[:2])
+    source = source.crop((0, 0, 40, 20))
+    around = Image.new("RGBA", (40, 40))
+    around.paste(source, (0, 0))
+    apart, within = (np.asarray(paint(image, target, also=("value",)).convert("RGB"))[:20].max(-1) for image in (source, around))
+    assert np.array_equal(apart, within)
+    assert not np.array_equal(apart, np.asarray(source).max(-1))
+
+
+def pan(step: int = 16, count: int = 6) -> list[torch.Tensor]:
+    """A window of 64 x 64 that moves over a strip of flowers, so that other colours come in."""
+    strip = torch.cat(list(garden(4, 64, seed=5).pictures(range(4))), dim=-1)
+    return [strip[..., step * number : step * number + 64].contiguous() for number in range(count)]
+
+
+def flicker(frames: list[torch.Tensor], sources: list[torch.Tensor], step: int = 16) -> float:
+    """By how many levels of eight bits the colour of a place changes from a frame to the next, in the mean, by its hue: a channel
+    changes by 6 times the chroma times the change in turns."""
+    changes = []
+    for number in range(len(frames) - 1):
+        first, second = (rgb_to_hsv(frame)[0] for frame in frames[number : number + 2])
+        way = (wrap_hue(first[:, step:] - second[:, :-step] + 0.5) - 0.5).abs()
+        changes.append(6 * 255 * (way * color_weights(rgb_to_hsv(sources[number]))[0, :, step:]).mean().item())
+    return max(changes)
+
+
+def test_frames_like_the_first_do_not_flicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where masks know nothing of the place, what is left is one curve for all frames; by histograms of their own, colours change
+    when others come in."""
+    torch.manual_seed(0)
+    paint = Painter(HueNet(dataclasses.replace(SMALL, condition_bins=16, knots=8)))
+    for network in (paint.model.generator.head.query, paint.model.generator.head.key):
+        network[-2].weight.data *= 30  # as of a head that has learnt to choose by histograms
+    masks = torch.tensor([1.0, 0.0, -1.0, 0.5]).view(1, 4, 1, 1)
+    monkeypatch.setattr(paint.model.generator.unet, "forward", lambda x, _: masks.expand(1, 4, *x.shape[-2:]))
+    sources, target = pan(), garden(1, 96, seed=9).pictures([0])[0]
+    first, each = ([brush(frame) for frame in sources] for brush in (paint.brush(target, like=like) for like in ("first", "each")))
+    assert flicker(each, sources) > 1
+    # Hues are rounded to 2**-24, some twenty times, here times 1,530.
+    assert flicker(first, sources) < 1530 * 20 * 2**-24
+    assert torch.equal(first[0], each[0])
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_frames_of_a_network_flicker_less_than_rounding_shows(strength: float) -> None:
+    """Half a level of eight bits, which is rounded away. A U-Net is not quite the same at every place."""
+    torch.manual_seed(0)
+    paint = Painter(HueNet(dataclasses.replace(SMALL, condition_bins=16, knots=8)))
+    for network in (paint.model.generator.head.query, paint.model.generator.head.key):
+        network[-2].weight.data *= 10
+    sources, target = pan(), garden(1, 96, seed=9).pictures([0])[0]
+    first, each = (
+        [brush(frame) for frame in sources]
+        for brush in (paint.brush(target, like=like, strength=strength) for like in ("first", "each"))
+    )
+    assert flicker(first, sources) < 0.5
+    assert flicker(first, sources) < flicker(each, sources)
+
+
+def test_frames_share_their_curves_of_saturation_and_value(trained: Path) -> None:
+    """A place has one value in all frames, though what comes in would move the curve."""
+    paint, target = huenet.load(trained / "generator.safetensors"), garden(1, 96, seed=9).pictures([0])[0] ** 2
+    sources = pan()
+    for like, same in (("first", True), ("each", False)):
+        brush = paint.brush(target, like=like, also=("value",))
+        values = [brush(frame).amax(0) for frame in sources]
+        assert same == all(torch.equal(first[:, 16:], second[:, :-16]) for first, second in itertools.pairwise(values))
+
+
+def test_what_is_no_way_to_be_like_is_named(trained: Path, folder: Path) -> None:
+    paint, photo = huenet.load(trained / "generator.safetensors"), next(folder.iterdir())
+    with pytest.raises(ValueError, match="like must be one of each, first, got 'second'"):
+        paint.brush(photo, like="second")
+    with pytest.raises(ValueError, match=r"strength must be a number from 0 to 1, got 1\.5"):
+        paint(photo, photo, strength=1.5)
+    with pytest.raises(ValueError, match="also must be among saturation, value, got 'hue'"):
+        paint(photo, photo, also=["hue"])
+
+
+def test_an_animation_is_painted_frame_by_frame(trained: Path, folder: Path, tmp_path: Path) -> None:
+    paint, target = huenet.load(trained / "generator.safetensors"), next(folder.iterdir())
+    frames = [Image.fromarray((255 * frame).byte().permute(1, 2, 0).numpy()) for frame in pan(count=3)]
+    Animation(frames, [40.0, 50.0, 60.0], 0).save(tmp_path / "in.png")
+    painted = paint.brush(target, like="first").animation(tmp_path / "in.png")
+    brush = paint.brush(target, like="first")
+    assert painted.durations == [40.0, 50.0, 60.0] and painted.plays == 0
+    for frame, one in zip(frames, painted.frames):
+        assert np.array_equal(np.asarray(brush(frame)), np.asarray(one))
