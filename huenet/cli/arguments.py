@@ -21,10 +21,16 @@ from .paper import Paper
 from .questionnaire import Questionnaire, QuestionnaireScore
 from .train import Train, preset_defaults
 from .transfer import Transfer
+from .translate import TranslateApply, TranslateTrain, translate_defaults
 
-Command = Demo | Train | Transfer | Evaluate | Experiment | Paper | Questionnaire | QuestionnaireScore
+Command = (
+    Demo | Train | Transfer | Evaluate | TranslateTrain | TranslateApply | Experiment | Paper | Questionnaire | QuestionnaireScore
+)
 COMMANDS = get_args(Command)
+DEFAULTS = {Train: preset_defaults, TranslateTrain: translate_defaults}
+"""Of commands whose options' defaults depend on the arguments."""
 _DESCRIPTION = """Paint photos with the colours of other photos: train, use and evaluate Hue-Net (arXiv:1912.06044).
+And translate photos of one kind into another.
 
 Start with `huenet demo`; `huenet COMMAND --help` tells all about a command."""
 
@@ -43,7 +49,7 @@ def parse(arguments: Sequence[str]) -> Command:
     for kind in COMMANDS:
         name, text = _name(kind), inspect.cleandoc(kind.__doc__ or "")
         described = text if name in arguments[:1] else text.splitlines()[0]
-        default = preset_defaults(arguments) if kind is Train else tyro.MISSING_NONPROP
+        default = DEFAULTS[kind](arguments) if kind in DEFAULTS else tyro.MISSING_NONPROP
         subcommands.append(Annotated[kind, tyro.conf.subcommand(name, description=described, default=default)])
     complaint = io.StringIO()
     try:
@@ -68,8 +74,13 @@ def _name(kind: type) -> str:
 
 def _with_one_name(arguments: Sequence[str]) -> list[str]:
     """The arguments with a command's name of two words as one of them."""
-    two = " ".join(arguments[:2])
-    return [two, *arguments[2:]] if len(arguments) > 1 and two in map(_name, COMMANDS) else [*arguments]
+    names, two = [*map(_name, COMMANDS)], " ".join(arguments[:2])
+    if len(arguments) > 1 and two in names:
+        return [two, *arguments[2:]]
+    actions = [name for name in names if arguments and name.startswith(f"{arguments[0]} ")]
+    if actions and arguments[0] not in names:
+        raise Mistake(f"huenet {arguments[0]} does not stand alone: huenet {actions[0]} --help, one of {', '.join(actions)}")
+    return [*arguments]
 
 
 def _check_options(arguments: Sequence[str]) -> None:

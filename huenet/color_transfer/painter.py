@@ -13,13 +13,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..color import hue_presence
-from ..data import find_images
 from ..data.animation import SUFFIXES as ANIMATED
 from ..data.animation import Animation, is_animation
 from ..data.bands import Rows, bands, mean_chroma, reduced
-from ..data.images import at_most
-from ..data.picture import Picture, save
-from ..files import identity
+from ..data.outputs import WRITABLE, outputs_within, write_each
+from ..data.picture import Picture, float_batch, picture_of, save
 from ..training.checkpoint import CheckpointError
 from ..training.distributed import find_device
 from .config import MAX_MEGAPIXELS
@@ -28,10 +26,7 @@ from .packaged import PACKAGED
 from .tones import check_also, count_tones, tone_curves
 
 Photo = Tensor | Image.Image | str | os.PathLike[str]
-OUTSIDE = 1e-3
-"""How far tensors may leave [0, 1]: a quarter of a step of eight bits, which resizing and rounding take."""
 LIKES = ("each", "first")
-WRITABLE = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclasses.dataclass
@@ -142,7 +137,7 @@ class Painter:
     @torch.no_grad()
     def _colors(self, target: Photo, tones: bool) -> Colors:
         picture = self.picture(target, only_colors=True)
-        rows = _Floats(_to_batch("target", target) if picture is None else picture, self.device)
+        rows = _Floats(float_batch("target", target) if picture is None else picture, self.device)
         colors = Colors(rows, self.model.target_size(rows.shape), tones)
         if not hue_presence(colors.chroma).all():
             # from here, not from the caller: between the two is torch's own wrapper for no_grad
@@ -151,15 +146,9 @@ class Painter:
 
     def picture(self, photo: Photo, only_colors: bool = False) -> Picture | None:
         """Of a file or a PIL image; None for anything else."""
-        if not isinstance(photo, (str, os.PathLike)):
-            return Picture.of(photo, only_colors) if isinstance(photo, Image.Image) else None
-        try:
-            with at_most(self.max_megapixels):
-                return Picture.read(photo, only_colors)
-        except ValueError as error:
-            if isinstance(error.__cause__, Image.DecompressionBombError):
-                raise ValueError(f"{str(error).rstrip('.')}; max_megapixels (--max-megapixels) sets the limit") from error
-            raise
+        if isinstance(photo, (str, os.PathLike, Image.Image)):
+            return picture_of(photo, self.max_megapixels, only_colors)
+        return None
 
 
 @dataclasses.dataclass
@@ -177,7 +166,7 @@ class Brush:
     def __call__(self, source: Photo) -> Any:
         """`source` painted, as `Painter.__call__` says."""
         picture = self.painter.picture(source)
-        pixels = _to_batch("source", source) if picture is None else picture
+        pixels = float_batch("source", source) if picture is None else picture
         canvas = pixels.clone() if picture is None else picture
         rows, height = _Floats(pixels, self.painter.device), pixels.shape[-2]
         change = self._change(rows, None if picture is None else picture.opacity)
@@ -233,38 +222,27 @@ def paint_files(
     """
     stills = paint.brush(target, strength=strength, also=also, like=like or "each")
     folder = source.is_dir()
-    outputs = _outputs(source, out, recursive) if folder else {source: out}
-    inputs = {identity(target): f"the target {target}"} | {identity(photo): f"the source {photo}" for photo in outputs}
-    for output in outputs.values():
-        if output.exists() and (photo := inputs.get(identity(output))):
-            raise ValueError(f"{output} would overwrite {photo}")
+    outputs = outputs_within(out, source, recursive, holds=_formats) if folder else {source: out}
     if not folder:
         _must_hold(out, source)
-    written: dict[object, Path] = {}
-    for photo in tqdm(outputs, "painting", unit="photo", delay=1.0, disable=None if folder else True, leave=False):
-        output = outputs[photo]
-        before = written.get(identity(output)) if output.exists() else None
-        # Where upper and lower case are one. Not where another process has replaced the file written before: a new one, of any
-        # name, may then have its number.
-        if before is not None and identity(outputs[before]) == identity(output):
-            raise ValueError(f"{photo} and {before} would both be written to {output}: rename one of them")
-        try:
-            frames = stills if like else dataclasses.replace(stills, like="first")
-            painted = frames.animation(photo) if is_animation(photo) else stills(photo)
-        except ValueError as error:
-            if not folder or isinstance(error, CheckpointError):  # no other photo would do better
-                raise
-            warnings.warn(f"skipped: {error}", stacklevel=2)
-            continue
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(painted, Animation):
-            painted.save(output)
-        else:
-            save(painted, output)
-        written[identity(output)] = photo
-        yield output
-    if not written:
-        raise ValueError(f"{source} has no image that can be read")
+
+    def make(photo: Path) -> Image.Image | Animation:
+        frames = stills if like else dataclasses.replace(stills, like="first")
+        return frames.animation(photo) if is_animation(photo) else stills(photo)
+
+    yield from write_each(make, source, outputs, "painting", write=_write, read={target: "the target"}, fatal=CheckpointError)
+
+
+def _write(painted: Image.Image | Animation, output: Path) -> None:
+    if isinstance(painted, Animation):
+        painted.save(output)
+    else:
+        save(painted, output)
+
+
+def _formats(photo: Path) -> frozenset[str]:
+    """Suffixes of the formats that hold what a photo has."""
+    return ANIMATED if is_animation(photo) else WRITABLE
 
 
 def _must_hold(out: Path, source: Path) -> None:
@@ -275,30 +253,3 @@ def _must_hold(out: Path, source: Path) -> None:
             raise ValueError(f"{source} is an animation, of which {out} would hold the first frame only: use one of {can}")
     elif out.suffix.lower() not in WRITABLE:
         raise ValueError(f"cannot tell the format of {out} by its suffix: use one of {', '.join(sorted(WRITABLE))}")
-
-
-def _outputs(folder: Path, out: Path, recursive: bool) -> dict[Path, Path]:
-    """Where the painting of each photo of a folder goes."""
-    outputs: dict[Path, Path] = {}
-    taken: dict[Path, Path] = {}
-    for photo in find_images(folder, recursive):
-        place = out / photo.relative_to(folder)
-        known = ANIMATED if is_animation(photo) else WRITABLE
-        output = place if photo.suffix.lower() in known else place.with_name(f"{photo.name}.png")
-        if (other := taken.setdefault(output, photo)) is not photo:
-            raise ValueError(f"{other.name} and {photo.name} would both be written to {output}: rename one of them")
-        outputs[photo] = output
-    return outputs
-
-
-def _to_batch(name: str, picture: Photo) -> Tensor:
-    """Float RGB (B, 3, H, W) in [0, 1]."""
-    if not isinstance(picture, Tensor) or not picture.is_floating_point():
-        kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
-        raise TypeError(f"{name} must be a path, a PIL image or a floating-point tensor, got {kind}")
-    if picture.ndim not in (3, 4) or picture.shape[-3] != 3 or not picture.numel():
-        raise ValueError(f"{name} must be RGB of shape (3, H, W) or (B, 3, H, W), got {tuple(picture.shape)}")
-    low, high = (float(value) for value in picture.aminmax())
-    if not (low >= -OUTSIDE and high <= 1 + OUTSIDE):
-        raise ValueError(f"{name} must have values in [0, 1], got {low:g} to {high:g}")
-    return picture if picture.ndim == 4 else picture.unsqueeze(0)

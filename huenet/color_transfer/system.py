@@ -32,6 +32,8 @@ class ColorTransfer:
     def __init__(self, config: Config, photos: Photos, world: World = ALONE) -> None:
         if photos.size != config.model.size:
             raise ValueError(f"photos must have the model's size {config.model.size}, got {photos.size}")
+        if photos.images.shape[1] != 3:
+            raise ValueError(f"photos must have 3 channels, got {photos.images.shape[1]}")
         self.config, self.world, train = config, world, config.train
         trained_on, held_out = hold_out(photos, train.hold_out, train.seed)
         self.stream = PairStream(

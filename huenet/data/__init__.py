@@ -8,6 +8,18 @@ source, target = stream.batch(step)    # a function of the seed and the step: no
 
 from .images import find_images, fit, image_to_tensor, load_image
 from .pair_stream import PairStream
+from .photo_stream import PhotoStream
 from .photos import LOAD_RATIO, Photos, hold_out, load_folder
 
-__all__ = ["LOAD_RATIO", "PairStream", "Photos", "find_images", "fit", "hold_out", "image_to_tensor", "load_folder", "load_image"]
+__all__ = [
+    "LOAD_RATIO",
+    "PairStream",
+    "PhotoStream",
+    "Photos",
+    "find_images",
+    "fit",
+    "hold_out",
+    "image_to_tensor",
+    "load_folder",
+    "load_image",
+]

@@ -199,8 +199,8 @@ def in_srgb(image: Image.Image) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """An image of mode RGB or RGBA without its transparency."""
-    if image.mode == "RGB":
+    """An image of mode RGB, RGBA, or L, without its transparency."""
+    if image.mode in ("RGB", "L"):
         return image
     seen = Image.new("RGB", image.size)
     for box in boxes(image):

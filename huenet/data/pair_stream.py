@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .photo_stream import cut
 from .photos import Photos, seeded_generator
 
 
@@ -40,19 +41,19 @@ class PairStream:
         self.flips, self.crop = flips, crop
         self.rank, self.world_size = rank, world_size
         # A batch that memory has no room for is told of here: drawing it picture by picture would take hours.
-        torch.empty(2, batch_size // world_size, 3, photos.size, photos.size, device=photos.images.device)
+        torch.empty(2, batch_size // world_size, photos.images.shape[1], photos.size, photos.size, device=photos.images.device)
         self._plan = lru_cache(maxsize=2)(self._draw_epoch)  # a batch may straddle two epochs
         seeded_generator(seed)  # refuse a bad seed here, not at the first batch
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Source and target of a step >= 0: float RGB (batch_size / world_size, 3, size, size) in [0, 1]."""
+        """Source and target of a step >= 0: floats (batch_size / world_size, C, size, size) in [0, 1]."""
         if step < 0:
             raise ValueError(f"step must be >= 0, got {step}")
         share = self.batch_size // self.world_size
         first = step * self.batch_size + self.rank * share
         places = (divmod(place, len(self.photos)) for place in range(first, first + share))
         source, target = np.stack([self._plan(epoch)[:, slot] for epoch, slot in places], axis=1)
-        return self._cut(source), self._cut(target)
+        return cut(self.photos, source), cut(self.photos, target)
 
     def _draw_epoch(self, epoch: int) -> np.ndarray:
         """(role, slot, [photo, top, left, flip down, flip right])."""
@@ -70,14 +71,3 @@ class PairStream:
         order = np.stack([sources, targets])[..., None]
         views = np.concatenate([corners, flips], axis=-1)  # by photo; below by slot
         return np.concatenate([order, np.take_along_axis(views, order, axis=1)], axis=-1)
-
-    def _cut(self, views: np.ndarray) -> Tensor:
-        """Crops and flips of all pictures by one gather: rows and columns counted from either end."""
-        photo, top, left, down, right = torch.from_numpy(views).to(self.photos.images.device).unbind(-1)
-        size = self.photos.size
-        along = torch.arange(size, device=photo.device)
-        rows = top[:, None] + torch.where(down[:, None] == 1, size - 1 - along, along)
-        columns = left[:, None] + torch.where(right[:, None] == 1, size - 1 - along, along)
-        channels = torch.arange(3, device=photo.device)[:, None, None]
-        cut = self.photos.images[photo[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
-        return cut.float() / 255.0

@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from .images import at_most, find_images, fit, load_image
 
+LUMA = (19595, 38470, 7471)
+"""Red's, green's and blue's parts of 2^16 in the brightness, as of Pillow's mode L (ITU-R 601-2): grey stays as it is."""
 # pix2pix loads at 286 and crops 256 out of it; the same proportion at every size.
 LOAD_RATIO = 286 / 256
 
@@ -25,8 +27,8 @@ LOAD_RATIO = 286 / 256
 class Photos:
     """Decoded square photographs.
 
-    `images`: uint8 (N, 3, S, S); `names`: N file names; `size`: side of the pictures handed out, at most S.
-    What S has over `size` is room for random crops; it is S itself unless given.
+    `images`: uint8 (N, C, S, S), of 3 channels, or 1 of grey ones; `names`: N file names; `size`: side of the pictures handed out,
+    at most S. What S has over `size` is room for random crops; it is S itself unless given.
     """
 
     images: Tensor
@@ -35,8 +37,8 @@ class Photos:
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
-        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-            raise ValueError(f"images must be uint8 of shape (N, 3, S, S), got {self.images.dtype} {shape}")
+        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or shape[2] != shape[3]:
+            raise ValueError(f"images must be uint8 of shape (N, 3, S, S) or (N, 1, S, S), got {self.images.dtype} {shape}")
         if len(self.names) != shape[0]:
             raise ValueError(f"names must have one name for each of the {shape[0]} images, got {len(self.names)}")
         object.__setattr__(self, "names", tuple(self.names))
@@ -57,11 +59,24 @@ class Photos:
         return replace(self, images=self.images[chosen], names=tuple(self.names[index] for index in indices))
 
     def pictures(self, indices: Sequence[int]) -> Tensor:
-        """Centre crops of the photos at `indices` as float RGB (B, 3, size, size) in [0, 1]."""
+        """Centre crops of the photos at `indices` as floats (B, C, size, size) in [0, 1]."""
         chosen = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
         margin = (self.images.shape[-1] - self.size) // 2
         inside = slice(margin, margin + self.size)
         return self.images[chosen, :, inside, inside].float() / 255.0
+
+    def with_channels(self, count: int | None = None) -> Self:
+        """The same photos with 3 channels, or with 1, of their `LUMA`; None: 1 if all of them are
+        grey, else 3."""
+        images = self.images
+        if count is None:
+            count = 1 if all((image == image[:1]).all() for image in images) else 3
+        if count == 1 and images.shape[1] == 3:
+            red, green, blue = images.unbind(1)
+            images = torch.stack([_luma(*channels) for channels in zip(red, green, blue)]).unsqueeze(1)
+        elif count == 3:
+            images = images.expand(-1, 3, -1, -1)
+        return replace(self, images=images)
 
     def digest(self) -> str:
         """SHA-256 of all pixels, which tells photos of the same names apart."""
@@ -114,6 +129,11 @@ def seeded_generator(*key: int) -> np.random.Generator:
     if any(part < 0 for part in key):
         raise ValueError(f"seed must be an integer >= 0, got {key[0]}")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
+
+
+def _luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
+    total = sum(weight * channel.int() for weight, channel in zip(LUMA, (red, green, blue)))
+    return ((total + 2**15) >> 16).byte()
 
 
 def _load_square(path: Path, side: int) -> Tensor | ValueError:

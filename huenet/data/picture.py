@@ -17,11 +17,13 @@ from PIL.ExifTags import IFD, Base
 from torch import Tensor
 
 from ..files import replacing
-from .images import in_srgb, on_white, opened, upright, warn_of
+from .images import at_most, in_srgb, on_white, opened, upright, warn_of
 
 FORMATS_WITH_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
 JPEG_HOLDS = {"exif": 65533, "xmp": 65504}
 """Bytes: a segment of the file, whose length has two, less the name that XMP data begin with."""
+OUTSIDE = 1e-3
+"""How far tensors may leave [0, 1]: a quarter of a step of eight bits, which resizing and rounding take."""
 MOST_DOTS = 65536
 """Per inch: JPEG has two bytes for them."""
 _OF_THE_PHOTO = {
@@ -93,6 +95,33 @@ class Picture:
     def _box(self, place: _Place) -> tuple[int, int, int, int]:
         top, bottom, _ = place[1].indices(self.image.height)
         return 0, top, self.image.width, bottom
+
+
+def picture_of(photo: Image.Image | str | os.PathLike[str], max_megapixels: float, only_colors: bool = False) -> Picture:
+    """Of a PIL image, or of a file of at most so many megapixels. ValueError naming file and reason otherwise."""
+    if isinstance(photo, Image.Image):
+        return Picture.of(photo, only_colors)
+    try:
+        with at_most(max_megapixels):
+            return Picture.read(photo, only_colors)
+    except ValueError as error:
+        if isinstance(error.__cause__, Image.DecompressionBombError):
+            raise ValueError(f"{str(error).rstrip('.')}; max_megapixels (--max-megapixels) sets the limit") from error
+        raise
+
+
+def float_batch(name: str, picture: object, channels: tuple[int, ...] = (3,)) -> Tensor:
+    """A floating-point tensor (C, H, W) or (B, C, H, W) in [0, 1] as the latter. TypeError or ValueError naming it otherwise."""
+    if not isinstance(picture, Tensor) or not picture.is_floating_point():
+        kind = picture.dtype if isinstance(picture, Tensor) else type(picture).__name__
+        raise TypeError(f"{name} must be a path, a PIL image or a floating-point tensor, got {kind}")
+    if picture.ndim not in (3, 4) or picture.shape[-3] not in channels or not picture.numel():
+        shapes = " or ".join(f"({count}, H, W) or (B, {count}, H, W)" for count in channels)
+        raise ValueError(f"{name} must be {'RGB ' * (channels == (3,))}of shape {shapes}, got {tuple(picture.shape)}")
+    low, high = (float(value) for value in picture.aminmax())
+    if not (low >= -OUTSIDE and high <= 1 + OUTSIDE):
+        raise ValueError(f"{name} must have values in [0, 1], got {low:g} to {high:g}")
+    return picture if picture.ndim == 4 else picture.unsqueeze(0)
 
 
 def save(image: Image.Image, path: Path) -> None:

@@ -1,7 +1,10 @@
-"""Networks that any system may be built of: a U-Net for generators, a PatchGAN for discriminators."""
+"""Networks that any system may be built of: a U-Net, a ResNet and a small one for generators, a PatchGAN and a small one for
+discriminators."""
 
 from .blocks import usual_defaults, within_size
+from .digits import DigitDiscriminator, DigitGenerator
 from .patchgan import PatchDiscriminator
+from .resnet import ResNet
 from .unet import UNet
 
-__all__ = ["PatchDiscriminator", "UNet", "usual_defaults", "within_size"]
+__all__ = ["DigitDiscriminator", "DigitGenerator", "PatchDiscriminator", "ResNet", "UNet", "usual_defaults", "within_size"]

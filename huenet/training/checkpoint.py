@@ -1,6 +1,7 @@
 """Checkpoints: safetensors files with JSON in their metadata, replaced atomically. No pickle.
 
-A file of kind "generator" holds what painting needs, one of kind "training" a whole training run. A reader finds the old file
+A file of kind "generator" holds what painting needs, one of kind "translator" what translating needs, one of kind "training" a
+whole training run. A reader finds the old file
 or the new one, complete, whenever the writer is killed.
 """
 
@@ -19,7 +20,7 @@ from ..files import must_be_a_file, replacing
 from .config import BaseConfig, check_int
 from .protocol import DataIdentity
 
-Kind = Literal["generator", "training"]
+Kind = Literal["generator", "translator", "training"]
 VERSION = 1
 
 
@@ -62,7 +63,7 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], d
     if (found := header.pop("kind", None)) != kind:
         raise CheckpointError(
             f"{path} is a {found} checkpoint where a {kind} checkpoint is needed "
-            "(painting takes generator.safetensors, training checkpoint.safetensors)"
+            "(painting takes generator.safetensors, translating translator.safetensors, training checkpoint.safetensors)"
         )
     try:
         metadata = {key: json.loads(value) for key, value in header.items()}
@@ -72,6 +73,16 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Tensor], d
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise CheckpointError(f"{path} has weights that are not finite, such as {name}")
     return tensors, metadata
+
+
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """The kind that a file says it is of; None where it says none, or cannot be read, as `read` tells."""
+    try:
+        must_be_a_file(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("kind")
+    except (OSError, safetensors.SafetensorError, MemoryError):
+        return None
 
 
 def load_module(path: str | os.PathLike[str], module: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -128,7 +139,7 @@ def check_same_run(path: Path, metadata: Mapping[str, Any], config: BaseConfig, 
         changes = [change for change in changes if not change.startswith("--steps:")]
     if changes:
         raise CheckpointError(f"{path} was trained with other options ({'; '.join(changes)}): repeat them, or choose another --out")
-    remedy = "use the same --data, or choose another --out"
+    remedy = "use the same ones, or choose another --out"
     if different:
         some = f"{len(different)} differ, such as {min(different)}"
         raise CheckpointError(f"{path} was trained on other photos ({some}): {remedy}")

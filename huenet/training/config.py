@@ -69,8 +69,9 @@ class BaseTrainConfig:
     """Adam's first momentum."""
     beta2: float = 0.999
     """Adam's second momentum."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate over the steps: constant (paper), or a half cosine down to zero."""
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Learning rate over the steps: constant (Hue-Net's paper), a half cosine down to zero, or constant for the first half and then
+    a straight line down to zero (CycleGAN)."""
     warmup: int = 0
     """Steps over which the learning rate grows from nothing at first."""
     ema: float = 0.0

@@ -41,6 +41,14 @@ class World:
             values /= self.size
         return values
 
+    def gather(self, values: Tensor) -> Tensor:
+        """All processes' values (N, ...), of one shape, in the order of ranks: (size * N, ...), in each of them."""
+        if self.size == 1:
+            return values
+        parts = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        dist.all_gather(parts, values.contiguous())
+        return torch.cat(parts)
+
     def max(self, value: int) -> int:
         """Largest of all processes' values, in each of them."""
         if self.size == 1:

@@ -20,13 +20,13 @@ class System(Protocol):
     The loop (`training.run`) decides when to step, log, sample, save and stop; all else is the system's. It must be built the same
     from the same settings in every process, and what a step does must follow from its state, its data and the step's number.
 
-    Unpaired translation between folders A and B (two generators, two discriminators, an image pool) fits as it stands:
+    Unpaired translation between folders A and B (two generators, two discriminators, an image pool) is one, `huenet/translation`:
 
     - Two folders are two streams in the system; `step` asks each for its batch of the step. `data` has names and a digest of each.
-    - Four networks are four names in one `TrainedNetworks`. A step descends once with both generators' names along the sum of
-      adversarial, cycle and identity losses, then once with each discriminator's; each loss has a name in `losses`, "total" first.
+    - Both generators are one module and one name in `TrainedNetworks`, and so are the discriminators: a step descends once with
+      each, along the sum of its losses, and DistributedDataParallel sees one pass. Each loss has a name in `losses`, "total" first.
     - The image pool is tensors in `state`: the pictures kept, and how many. What is drawn from it follows from the step's seed.
-      Processes that keep pools of their own gather them in `state`, which is called in all of them, and share in `load_state`.
+      It is of the joint batch, which processes gather, so that it is the same in all of them, whatever their number.
     - Its methods (presets of weights) are its `config`, a `BaseConfig` with groups of its own; a network or pool that the
       settings leave out is left out of `state`.
     - `sample` shows a row each of A, A to B, and back; `export` writes both generators as one file, under prefixes.

@@ -59,6 +59,8 @@ class TrainedNetworks:
         factor = min(1.0, (step + 1) / (settings.warmup + 1))
         if settings.schedule == "cosine":
             factor *= 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        elif settings.schedule == "linear":
+            factor *= min(1.0, 2 * (1 - step / settings.steps))
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self.rates[name] * factor

@@ -27,7 +27,9 @@ import huenet.experiments.harmonic
 import huenet.experiments.histogan
 import huenet.experiments.registration
 import huenet.experiments.structure
-import huenet.training.run  # noqa: F401  all of these are loaded before forking
+import huenet.training.run
+import huenet.translation.system
+import huenet.translation.translator  # noqa: F401  all of these are loaded before forking
 from huenet.cli import main
 
 

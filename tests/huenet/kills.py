@@ -2,8 +2,9 @@
 
     make kills KILLS=100 SEED=0
 
-A half of the kills falls on a training run, a quarter each on transfer of a folder and on evaluate; every other one on a moment
-when a file is being written, the others anywhere. Before that, each command is called twice at once, into one folder.
+Two fifths of the kills fall on a training run, a fifth each on transfer of a folder, on evaluate, and on training a translation;
+every other one on a moment when a file is being written, the others anywhere. Before that, each is called twice at once, into
+one folder.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from tqdm import tqdm
 
 from huenet.data.garden import garden
 from huenet.training import checkpoint
-from huenet.training.run import CHECKPOINT
 from tests.huenet import forked
 from tests.huenet.cli.options import OPTIONS
-from tests.huenet.mangled.faults import damage_of
+from tests.huenet.mangled.cases import TRANSLATE
+from tests.huenet.mangled.faults import KINDS, damage_of
 from tests.huenet.training.runs import rows, timeless
 
 STEPS = 12
@@ -39,8 +40,22 @@ COMMANDS = {
     "train": [*_TRAIN, "--steps", str(STEPS)],
     "transfer": ["transfer", *_USE, "../photos", "../photos/garden_0000.png"],
     "evaluate": ["evaluate", *_USE, "--data", "../photos", "--pairs", "9"],
+    "translate": [
+        "translate",
+        "train",
+        "--a",
+        "../photos",
+        "--b",
+        "../photos",
+        "--out",
+        "out",
+        *_RUN,
+        *TRANSLATE,
+        "--steps",
+        str(STEPS),
+    ],
 }
-SHARES = {"train": 2, "transfer": 1, "evaluate": 1}
+SHARES = {"train": 2, "transfer": 1, "evaluate": 1, "translate": 1}
 
 
 class Trial:
@@ -107,7 +122,7 @@ class Trial:
         for path in sorted(path for path in out.rglob("*") if path.is_file()):
             if not path.name.startswith(("events.", ".lock", ".table1.lock")):
                 found[str(path.relative_to(out))] = _content(path)
-        if self.name == "train":
+        if self.name in ("train", "translate"):
             assert [int(row["step"]) for row in rows(out)] == list(range(1, STEPS + 1))
         return found
 
@@ -125,7 +140,7 @@ def _content(path: Path) -> object:
     if path.name == "metrics.csv":
         return timeless(path.parent)
     if path.suffix == ".safetensors":
-        tensors, metadata = checkpoint.read(path, "training" if path.name == CHECKPOINT else "generator")
+        tensors, metadata = checkpoint.read(path, KINDS[path.stem])
         return {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}, metadata
     return path.read_bytes()
 

@@ -45,6 +45,7 @@ from huenet.losses import (
 )
 from huenet.metrics import HueEMD, NormalizedMutualInformation
 from huenet.metrics.hue import hue_emd
+from huenet.translation.translator import Translator
 
 
 def operators(x: Tensor, y: Tensor, weights: Tensor | None) -> Tensor:
@@ -108,8 +109,11 @@ def metrics(source: Tensor, output: Tensor) -> float:
 
 
 def painting(checkpoint: Path, image: Image.Image, pixels: Tensor) -> None:
-    paint = huenet.load(checkpoint, max_megapixels=100)
-    assert_type(paint, Painter)
+    assert_type(huenet.load(), Painter)
+    paint: Painter = huenet.load(checkpoint, max_megapixels=100)
+    translate: Translator = huenet.load(checkpoint)  # only the file says which of the two it is
+    assert_type(translate("photo.jpg", "b-to-a"), Image.Image)
+    assert_type(translate(pixels), Tensor)
     assert_type(paint("source.jpg", Path("target.jpg")), Image.Image)
     assert_type(paint(image, image), Image.Image)
     assert_type(paint(pixels, image), Tensor)

@@ -28,5 +28,7 @@ def test_a_batch_that_cannot_be_shared_is_named() -> None:
 def test_settings_that_do_not_fit_the_photos_are_named() -> None:
     with pytest.raises(ValueError, match="hold out 10"):
         ColorTransfer(tiny(hold_out=10), photos())
+    with pytest.raises(ValueError, match="3 channels, got 1"):
+        ColorTransfer(tiny(), photos().with_channels(1))
     with pytest.raises(ValueError, match="size 33, got 32"):
         ColorTransfer(tiny(size=33), photos())

@@ -7,11 +7,12 @@ import shutil
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from huenet.data import LOAD_RATIO, Photos, find_images, hold_out, load_folder
+from huenet.data import LOAD_RATIO, PairStream, Photos, find_images, hold_out, load_folder
 from tests.huenet.data.pictures import numbered, save, unreadable
 from tests.paths import photo_folder
 
@@ -134,3 +135,21 @@ def test_who_cannot_search_subfolders_is_not_told_to(tmp_path: Path) -> None:
     for recursive, said in ((False, r"\(below; --recursive, or recursive=True in Python, searches them\)$"), (None, r"\(below\)$")):
         with pytest.warns(UserWarning, match=said):
             find_images(tmp_path, recursive)
+
+
+def test_channels_are_those_of_the_files_or_given(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        save(tmp_path / name, "L")
+    grey = load_folder(tmp_path, size=16)
+    assert grey.images.shape[1] == 3 and grey.with_channels().images.shape[1] == 1
+    assert torch.equal(grey.with_channels(1).with_channels(3).images, grey.images), "grey stays as it is"
+    save(tmp_path / "c.png")
+    mixed = load_folder(tmp_path, size=16)
+    assert torch.equal(mixed.with_channels().images, mixed.images)
+    luma = [Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L") for image in mixed.images]
+    expected = torch.stack([torch.from_numpy(np.array(image)) for image in luma])
+    assert torch.equal(mixed.with_channels(1).images[:, 0], expected), "as Pillow's"
+    assert mixed.with_channels(1).pictures([0, 2]).shape == (2, 1, 16, 16)
+    assert PairStream(mixed.with_channels(1), 2, seed=0).batch(0)[0].shape == (2, 1, 16, 16)
+    with pytest.raises(ValueError, match=r"\(N, 3, S, S\) or \(N, 1, S, S\), got torch.uint8 \(2, 2, 4, 4\)"):
+        Photos(torch.zeros(2, 2, 4, 4, dtype=torch.uint8), ("a", "b"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,10 @@ from tests.huenet.mangled.pictures import flower, names, picture
 
 STEPS = 4
 TRAIN = ["--hold-out", "3", "--log-every", "1", "--checkpoint-every", "2", "--sample-every", "3", *OPTIONS]
+TRANSLATE = shlex.split(
+    "--size 16 --width 4 --blocks 1 --discriminator-width 4 --discriminator-depth 1 --batch-size 2 --schedule constant "
+    "--pool-size 3 --device cpu --no-progress --log-every 1"
+)
 TABLE = ["table1.md", "table1.json", "color_transfer.png", "joint_histograms.png", "comparison.png", "index.html"]
 
 
@@ -47,13 +52,15 @@ def ground(place: Path) -> None:
         for role in "AB":
             flower(number).rotate(0 if role == "A" else 180).save(place / "pairs" / f"{number}_{role}.png")
     assert main(["train", "--data", str(place / "photos"), "--out", str(place / "run"), "--steps", str(STEPS), *TRAIN]) == 0
+    folders = ["--a", str(place / "photos"), "--b", str(place / "sources"), "--out", str(place / "translation")]
+    assert main(["translate", "train", *folders, "--steps", "1", *TRANSLATE]) == 0
 
 
 def prepare(good: Path, place: Path, seed: int, number: int) -> Case:
     """The case in a new folder `place`, from the `ground` in `good`."""
     rng = random.Random(f"{seed}/{number}")
     shutil.copytree(good, place)
-    make = rng.choices((_picture, _generator, _checkpoint, _metrics, _beside), (45, 20, 17, 12, 6))[0]
+    make = rng.choices((_picture, _generator, _translator, _checkpoint, _metrics, _beside), (45, 14, 6, 17, 12, 6))[0]
     case = make(rng, place)
     case.before = set(place.rglob("*"))
     return case
@@ -61,7 +68,8 @@ def prepare(good: Path, place: Path, seed: int, number: int) -> Case:
 
 def _picture(rng: random.Random, place: Path) -> Case:
     suffix, content = picture(rng.choice(names()))
-    role = rng.choices(("source", "target", "folder", "evaluate", "pairs", "train", "resume"), (6, 4, 6, 2, 1, 2, 1))[0]
+    roles = {"source": 6, "target": 4, "folder": 6, "apply": 4, "evaluate": 2, "pairs": 1, "train": 2, "resume": 1}
+    role = rng.choices([*roles], [*roles.values()])[0]
     chance = rng.random()
     if chance < 0.1:
         suffix, how = (
@@ -94,6 +102,7 @@ def _picture(rng: random.Random, place: Path) -> Case:
         "source": ([*transfer, "--out", one, "--", relative, "sources/0.png"], [one]),
         "target": ([*transfer, "--out", one, "--", "sources/0.png", relative], [one]),
         "folder": ([*transfer, "--out", "out", "sources", "photos/garden_0000.png"], good),
+        "apply": ([*_apply(), "sources"], good),
         "evaluate": (_evaluate(), [f"out/{name}" for name in TABLE]),
         "pairs": (
             ["experiment", experiment, "--data", "pairs", "--out", "out"],
@@ -121,6 +130,16 @@ def _generator(rng: random.Random, place: Path) -> Case:
         return Case([*arguments, "sources/0.png", "sources/1.png"], mangled, told, [mangled.name], ["out/o.png"])
     arguments = _evaluate() if rng.random() < 0.7 else _evaluate("good.safetensors", "--without-mi", "run/generator.safetensors")
     return Case(arguments, mangled, told, [mangled.name], [f"out/{name}" for name in TABLE])
+
+
+def _apply() -> list[str]:
+    return ["translate", "apply", "--checkpoint", "translation/translator.safetensors", "--device", "cpu", "--out", "out"]
+
+
+def _translator(rng: random.Random, place: Path) -> Case:
+    mangled = place / "translation" / "translator.safetensors"
+    how = rng.choice(damage.OF_CHECKPOINTS) if rng.random() < 0.93 else rng.choice(damage.NO_FILES)
+    return Case([*_apply(), "sources/0.png"], mangled, _mangle_there(rng, how, mangled), [mangled.name], ["out/0.png"])
 
 
 def _resume(mangled: Path, told: str, rng: random.Random) -> Case:

@@ -19,6 +19,8 @@ MEMORY = 2 << 30
 4 bytes for each."""
 LIBTIFF = re.compile(r"(tempfile\.tif|\w*(Decode|TIFF|JPEGLib)\w*): ")
 """What libtiff, within Pillow, prints by itself, past Python."""
+KINDS = {"checkpoint": "training", "generator": "generator", "translator": "translator"}
+"""Of files by their names' beginnings."""
 PICTURES = {".png", ".jpg", ".webp", ".tif", ".bmp"}
 
 
@@ -71,7 +73,7 @@ def damage_of(path: Path) -> list[str]:
                 steps = [int(row["step"]) for row in csv.DictReader(file) if all(map(float, row.values()))]
             assert steps == sorted(set(steps)), f"steps {steps}"
         elif path.suffix == ".safetensors" and path.parent.name in ("run", "out"):
-            checkpoint.read(path, "training" if path.name.startswith("checkpoint") else "generator")
+            checkpoint.read(path, next(kind for name, kind in KINDS.items() if path.name.startswith(name)))
     except Exception as error:
         return [f"{path.name}: {type(error).__name__}: {error}"]
     return []

@@ -56,7 +56,7 @@ def deep_color() -> bytes:
 
 
 def _more() -> list[Image.Image]:
-    return [flower(number) for number in (1, 2)]
+    return [flower(number).copy() for number in (1, 2)]  # a format's options stay with an image that Pillow saves as one of many
 
 
 #: by name: suffix, image, options of its saving
