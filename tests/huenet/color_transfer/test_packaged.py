@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage import data
 
 import huenet
 from huenet.color_transfer import packaged
@@ -16,7 +18,8 @@ from huenet.color_transfer.painter import Painter
 from huenet.data import load_folder
 from huenet.data.scenes import scenes
 from huenet.training import checkpoint
-from tests.paths import DATA
+from tests.huenet.color_transfer.test_painter import flicker
+from tests.paths import photo_folder
 
 
 def test_what_the_file_says_of_itself() -> None:
@@ -53,9 +56,7 @@ def test_it_paints_scenes_it_has_not_seen() -> None:
 @pytest.mark.parametrize(("name", "most", "least"), [("oxford102", 0.33, 0.52), ("flower_color", 0.34, 0.55), ("cars", 0.42, 0.45)])
 def test_it_paints_photos(name: str, most: float, least: float) -> None:
     """What docs/model.md says of 200 pairs, on the first 60: at most the distance and at least the information wanted."""
-    if not (DATA / name).is_dir():
-        pytest.skip(f"needs the photos of {name}")
-    result = evaluate(huenet.load().model, load_folder(DATA / name, 64), pairs=60)
+    result = evaluate(huenet.load().model, load_folder(photo_folder(name), 64), pairs=60)
     assert ratio(result) <= most and result.means()["mi_source_output"] >= least and worse(result) <= 0.02  # one of 60
 
 
@@ -63,6 +64,18 @@ def test_grey_stays_grey() -> None:
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
     painted = huenet.load()(ramp, scenes(1, 64, seed=9).images.float() / 255)
     assert torch.equal(painted, ramp)  # no chroma, no hue to turn: not even rounding
+
+
+def test_a_film_does_not_flicker() -> None:
+    """A window that moves from a coffee cup to an astronaut, whose colours come in: less than half a level of eight bits from frame
+    to frame, which rounding hides, where all are painted like the first; several times more, each by itself."""
+    strip = np.concatenate([data.coffee()[:300, :450], data.astronaut()[100:400]], axis=1)
+    sources = [torch.from_numpy(strip[:, left : left + 400].copy()).permute(2, 0, 1).float() / 255 for left in range(100, 228, 16)]
+    target = torch.from_numpy(data.rocket()).permute(2, 0, 1).float() / 255
+    paint = huenet.load()
+    brushes = (paint.brush(target, like=like) for like in ("first", "each"))
+    first, each = (flicker([brush(frame) for frame in sources], sources) for brush in brushes)
+    assert first < 0.5 and 3 * first < each
 
 
 def test_packing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
