@@ -31,7 +31,7 @@ def paint_examples(out: Path) -> list[Path]:
         rows.append((source_photo, target_photo, paint(source_photo, target_photo)))
         written.append(out / f"{source}_like_{target}.png")
         save_picture(rows[-1][-1], written[-1])
-    written.append(out / "photos.png")
+    written.append(out / "photos.jpg")
     save(_sheet(rows), written[-1])
     return written
 

@@ -19,4 +19,4 @@ def test_demo_trains_evaluates_and_paints(tmp_path: Path, monkeypatch: pytest.Mo
         assert "EMD TAR-OUT" in printed and str(tmp_path) in printed
     names = {path.name for path in tmp_path.iterdir()}
     assert names >= {"generator.safetensors", "metrics.csv", "table1.md", "table1.json", "comparison.png", "index.html", "samples"}
-    assert names >= {"photos.png", "coffee_like_rocket.png"}  # by the model in the package
+    assert names >= {"photos.jpg", "coffee_like_rocket.png"}  # by the model in the package
