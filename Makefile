@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 GPU_TEST := $(PYTHON) -u -m pytest -v -m gpu --override-ini addopts=--import-mode=importlib -p no:cacheprovider
 
-.PHONY: help demo model paper test lint imports dist matrix fuzz mangle kills bench gpu clean
+.PHONY: help demo model paper test lint docs imports dist matrix fuzz mangle kills bench gpu clean
 
 help: ## what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,6 +33,9 @@ lint: $(VENV)/installed ## check style and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/installed ## build the site into build/site/html; a warning, a broken link or an example that fails is an error
+	OMP_NUM_THREADS=1 $(RUN) -m docs.site
 
 imports: $(VENV)/installed ## check that huenet.kernels imports uninstalled, editable, as a wheel and beside `kernels`
 	bash tests/imports.sh

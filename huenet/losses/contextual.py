@@ -42,6 +42,14 @@ class ContextualLoss(nn.Module):
 
     Raises:
         ValueError: where a weight or an option is bad.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import ContextualLoss
+        >>> image = torch.rand(1, 3, 32, 32, generator=torch.manual_seed(0))
+        >>> moved, other = image.roll(5, -1), torch.rand(1, 3, 32, 32)
+        >>> bool(ContextualLoss()(moved, image) < ContextualLoss()(other, image))
+        True
     """
 
     __call__: Callable[..., Tensor]
@@ -122,7 +130,15 @@ class ContextualLoss(nn.Module):
 
 
 class Patches(nn.Module):
-    """Features without a network: every patch of size x size pixels, `stride` apart; (B, C, H, W) -> (B, C * size^2, h, w)."""
+    """Features without a network: every patch of size x size pixels, `stride` apart; (B, C, H, W) -> (B, C * size^2, h, w).
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import Patches
+        >>> features = Patches()(torch.rand(1, 3, 32, 32))
+        >>> [tuple(maps.shape) for maps in (features if isinstance(features, list | tuple) else [features])]
+        [(1, 75, 14, 14)]
+    """
 
     __call__: Callable[..., Tensor]
 

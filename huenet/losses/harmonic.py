@@ -39,6 +39,13 @@ class HarmonicLoss(nn.Module):
             every position is a point. A module becomes a submodule, its parameters are not frozen. Needs `sigma`, as their
             scale is not known; bins, patch, stride and range are not used then.
         distance: of the translation's features, "l1" (paper) or "l2".
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import HarmonicLoss
+        >>> source = torch.rand(1, 3, 64, 64)
+        >>> HarmonicLoss()(source, torch.full_like(source, 0.5)).item()  # places alike are alike
+        0.0
     """
 
     __call__: Callable[..., Tensor]

@@ -79,6 +79,14 @@ class CircularEMDLoss(nn.Module):
     the paper's sum of squares (Eq. 13). ``circular`` False is for intensities on a line. ``backend`` of the histograms, as in
     `soft_histogram`; None chooses by device. ``faint``: mean votes of an image between which what it adds rises from 0 to its full
     distance, for weights that are chromas: `huenet.color.NO_HUE` and `FULL_HUE`. None: only images without any vote add nothing.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import CircularEMDLoss
+        >>> hue = torch.rand(2, 1, 16, 16, generator=torch.manual_seed(0))
+        >>> loss = CircularEMDLoss(bins=64)
+        >>> loss(hue, hue).item(), loss(hue * 0.1, hue).item() > 0.1
+        (0.0, True)
     """
 
     __call__: Callable[..., Tensor]
@@ -144,6 +152,14 @@ class MutualInformationLoss(nn.Module):
     ``form``: "relative" 1 - I/H (paper), "conditional" H(source | output) (the authors' later code), "information" -I, "normalized"
     1 - NMI. With soft bins, 1 - I/H of an image and itself is about 0.5, not 0. ``bins``, ``backend`` and ``faint`` as for
     `CircularEMDLoss`.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import MutualInformationLoss
+        >>> hue = torch.rand(2, 1, 64, 64, generator=torch.manual_seed(0))
+        >>> loss = MutualInformationLoss(bins=16)
+        >>> bool(loss((hue + 0.5) % 1, hue) < loss(hue.flip(-1), hue))  # turned hues tell, mirrored places do not
+        True
     """
 
     __call__: Callable[..., Tensor]
@@ -173,7 +189,14 @@ class MutualInformationLoss(nn.Module):
 
 
 class AdversarialLoss(nn.Module):
-    """Non-saturating cross entropy on a discriminator's logits of any shape, averaged over patches."""
+    """Non-saturating cross entropy on a discriminator's logits of any shape, averaged over patches.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import AdversarialLoss
+        >>> AdversarialLoss()(torch.zeros(2, 1, 4, 4))  # log 2: the discriminator cannot tell
+        tensor(0.6931)
+    """
 
     __call__: Callable[..., Tensor]
 
@@ -191,6 +214,13 @@ class SmoothnessLoss(nn.Module):
 
     Not in the paper: histograms do not see where a pixel is, so neighbours may else be sent to different hues. ``weights``
     are the pixels' votes; a pair counts as its smaller one.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import SmoothnessLoss
+        >>> hue = torch.rand(1, 1, 8, 8)
+        >>> SmoothnessLoss()((hue + 0.25) % 1, hue) < 1e-9  # all turned alike
+        tensor(True)
     """
 
     __call__: Callable[..., Tensor]
@@ -212,7 +242,16 @@ class SmoothnessLoss(nn.Module):
 
 
 class LossParts(NamedTuple):
-    """The weighted total and its unweighted parts, scalars; a part whose weight is 0 is not computed and 0."""
+    """The weighted total and its unweighted parts, scalars; a part whose weight is 0 is not computed and 0.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import LossParts
+        >>> from huenet.losses import HueNetLoss
+        >>> hue = torch.rand(1, 1, 8, 8)
+        >>> HueNetLoss(16, adversarial_weight=0)(hue, hue, hue)._fields
+        ('total', 'emd', 'mi', 'adversarial', 'smoothness')
+    """
 
     total: Tensor
     emd: Tensor
@@ -226,6 +265,14 @@ class HueNetLoss(nn.Module):
     and on request smoothness, which the paper does not have.
 
     ``bins`` for EMD, ``mi_bins`` (None: the same), ``backend`` and ``faint`` as for `CircularEMDLoss`.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import HueNetLoss
+        >>> output, target, source = torch.rand(3, 2, 1, 16, 16)
+        >>> parts = HueNetLoss(bins=64)(output, target, source, fake_logits=torch.zeros(2, 1, 4, 4))
+        >>> torch.allclose(parts.total, 100 * parts.emd + 25 * parts.mi + parts.adversarial)
+        True
     """
 
     __call__: Callable[..., LossParts]

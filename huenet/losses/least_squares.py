@@ -9,6 +9,12 @@ class LeastSquaresLoss(nn.Module):
     """Squares in place of the cross entropy of `AdversarialLoss`, on a discriminator's outputs of any shape, averaged over patches.
 
     CycleGAN halves the discriminator's part. Adam, which divides by the gradient's size, does not see that.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import LeastSquaresLoss
+        >>> LeastSquaresLoss()(torch.zeros(2, 1, 4, 4))  # the square of what is missing to 1, which is "real"
+        tensor(1.)
     """
 
     def forward(self, fake_logits: Tensor) -> Tensor:

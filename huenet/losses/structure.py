@@ -25,6 +25,14 @@ class StructureConsistencyLoss(nn.Module):
 
     The loss is in [1 - 1/beta, 1], by default [-1, 1]: negative where the images depend on each other, 0 for unrelated ones. A
     photo recoloured continuously has about -0.2; where few colours are left, as in maps, -0.01 is a lot.
+
+    Example:
+        >>> import torch
+        >>> from huenet.losses import StructureConsistencyLoss
+        >>> image = torch.rand(1, 3, 32, 32, generator=torch.manual_seed(0)) * 2 - 1
+        >>> loss = StructureConsistencyLoss()
+        >>> bool(loss(image, -image) < loss(image, image.flip(-1)))  # recoloured keeps structure, mirrored does not
+        True
     """
 
     __call__: Callable[..., Tensor]

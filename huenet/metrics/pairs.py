@@ -108,6 +108,15 @@ class NormalizedMutualInformation(_OfValues):
     1 where there is no entropy. For ``bins``, ``bins_y``, ``soft``: see `RelativeMutualInformation`, which is this less 1. ``of``:
     by default the mean over the pairs, as a registration or a translation is judged one by one; "dataset" asks how far the values
     of all images together determine each other, by one mapping.
+
+    Example:
+        >>> import torch
+        >>> from huenet.metrics import NormalizedMutualInformation
+        >>> metric = NormalizedMutualInformation(bins=16, soft=False)
+        >>> images = torch.rand(4, 1, 32, 32, generator=torch.manual_seed(0))
+        >>> metric.update(images, 1 - images)
+        >>> print(f"{metric.compute():.2f}")
+        2.00
     """
 
     higher_is_better = True
@@ -123,6 +132,15 @@ class RelativeMutualInformation(_OfValues):
     soft bins overlap, so that an image and itself have about 0.5. ``of``: "images", the mean over the pairs of each one's number,
     or "dataset", the number of the joint histogram of all pairs' samples. 0 where there is no entropy; pairs whose weights are all
     zero do not count.
+
+    Example:
+        >>> import torch
+        >>> from huenet.metrics import RelativeMutualInformation
+        >>> metric = RelativeMutualInformation(bins=16, soft=False)
+        >>> images = torch.rand(4, 1, 32, 32, generator=torch.manual_seed(0))
+        >>> metric.update(images, 1 - images)
+        >>> print(f"{metric.compute():.2f}")
+        1.00
     """
 
     higher_is_better = True
@@ -159,6 +177,19 @@ class HueEMD(_OfHues):
     Pixels vote by saturation * value. ``soft`` False counts hard bins, as `huenet evaluate` and `huenet.metrics.hue.hue_emd` do.
     ``of``: "images", the mean over the pairs, or "dataset", the distance of all the first pictures' hues from all the second ones'.
     Pairs with a picture without hue do not count.
+
+    Example:
+        >>> import torch
+        >>> from huenet.metrics import HueEMD
+        >>> metric = HueEMD()
+        >>> red, green = torch.zeros(2, 4, 3, 8, 8)
+        >>> red[:, 0], green[:, 1] = 1, 1
+        >>> metric.update(red, red)
+        >>> print(f"{metric.compute():.2f}")
+        0.00
+        >>> metric.update(red, green)
+        >>> print(f"{metric.compute():.2f}")
+        0.29
     """
 
     higher_is_better = False
@@ -189,6 +220,15 @@ class HueMutualInformation(_OfHues):
     Pixels vote by the first picture's saturation * value. ``soft`` False counts hard bins, as `huenet evaluate` and
     `huenet.metrics.hue.hue_mutual_information` do. ``of``: "images", the mean over the pairs, or "dataset", of all pairs' hues
     together. Pairs with a picture without hue do not count.
+
+    Example:
+        >>> import torch
+        >>> from huenet.metrics import HueMutualInformation
+        >>> pictures = torch.rand(4, 3, 32, 32, generator=torch.manual_seed(0))
+        >>> metric = HueMutualInformation(bins=16)
+        >>> metric.update(pictures, pictures)
+        >>> print(f"{metric.compute():.2f}")
+        1.00
     """
 
     higher_is_better = True

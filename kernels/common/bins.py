@@ -48,6 +48,13 @@ class Bins:
 
     Raises:
         TypeError, ValueError: for a value outside the above; the message names the argument.
+
+    Example:
+        >>> from huenet.kernels import Bins
+        >>> Bins(256, boundary="circular")  # hues
+        Bins(count=256, low=0.0, high=1.0, bandwidth=None, boundary='circular', window='logistic', normalized=False)
+        >>> Bins(64, -1, 1, window="gaussian").effective_bandwidth  # in bins, each 1/32 wide
+        0.4
     """
 
     count: int = 256
@@ -204,6 +211,7 @@ class Bins:
     @staticmethod
     @functools.lru_cache(maxsize=256)
     def from_spec(spec: str) -> Bins:
+        """The bins whose `spec` this is."""
         count, low, high, bandwidth, boundary, window, normalized = spec.split(",")
         return Bins(int(count), float(low), float(high), float(bandwidth), boundary, window, normalized == "True")
 

@@ -59,6 +59,16 @@ def contextual_similarity(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import contextual_similarity
+        >>> points = torch.rand(50, 8, generator=torch.manual_seed(0))
+        >>> shuffled = points[torch.randperm(50, generator=torch.manual_seed(1))]
+        >>> print(f"{contextual_similarity(points, shuffled):.3f}")  # wherever they lie
+        1.000
+        >>> print(f"{contextual_similarity(points, torch.rand(50, 8, generator=torch.manual_seed(2))):.3f}")
+        0.361
     """
     x, y = _point_sets(x, y)
     check_options(bandwidth, eps, distance, center, reduce)

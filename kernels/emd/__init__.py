@@ -31,6 +31,13 @@ def squared_emd(p: Tensor, q: Tensor, *, circular: bool = False) -> Tensor:
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms.
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import squared_emd
+        >>> p, q = torch.tensor([1.0, 0, 0, 0]), torch.tensor([0, 0, 0, 1.0])
+        >>> squared_emd(p, q), squared_emd(p, q, circular=True)
+        (tensor(3.), tensor(1.))
     """
     p, q = arguments.histograms(p, q, circular)
     return OPERATOR(arguments.rows(p), arguments.rows(q), circular).view(p.shape[:-1])
@@ -51,6 +58,13 @@ def emd(p: Tensor, q: Tensor, *, circular: bool = False, order: int = 2) -> Tens
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms of order 2.
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import emd
+        >>> p, q = torch.tensor([1.0, 0, 0, 0]), torch.tensor([0, 0, 0, 1.0])
+        >>> emd(p, q, order=1), emd(p, q, order=1, circular=True)  # three bins apart on a line, one on a circle
+        (tensor(0.7500), tensor(0.2500))
     """
     if order not in (1, 2):
         raise ValueError(f"order must be 1 or 2, got {order!r}")

@@ -45,6 +45,15 @@ def harmonic_energy(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import harmonic_energy
+        >>> features = torch.tensor([[0.0], [0.0], [9.0]])  # the first two are alike
+        >>> harmonic_energy(features, torch.tensor([[1.0], [1.0], [5.0]]), sigma=1.0).item() < 1e-3
+        True
+        >>> harmonic_energy(features, torch.tensor([[1.0], [5.0], [5.0]]), sigma=1.0)
+        tensor(0.8890)
     """
     features, outputs = _points(features, outputs)
     sigma = _positive("sigma", sigma)

@@ -45,6 +45,14 @@ def joint_histogram(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import Bins, joint_histogram
+        >>> x, y = torch.tensor([0.1, 0.1, 0.6]), torch.tensor([0.9, 0.9, 0.4])
+        >>> joint_histogram(x, y, Bins(2, window="box"))
+        tensor([[0.0000, 0.6667],
+                [0.3333, 0.0000]])
     """
     bins_x, bins_y = as_bins_pair(bins, bins_y)
     x, y = arguments.paired(x, y)

@@ -62,6 +62,13 @@ def local_mutual_information(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import local_mutual_information
+        >>> image = torch.rand(1, 1, 32, 32, generator=torch.manual_seed(0))
+        >>> local_mutual_information(image, 1 - image, 8, patch=16, stride=8).information.shape
+        torch.Size([1, 1, 3, 3])
     """
     if marginals not in ("joint", "histogram"):
         raise ValueError(f"marginals must be 'joint' or 'histogram', got {marginals!r}")

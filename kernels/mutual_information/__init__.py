@@ -26,7 +26,17 @@ OPERATOR = Operator(
 
 
 class MutualInformation(NamedTuple):
-    """Information and entropies in nats, each of the samples' leading shape."""
+    """Information and entropies in nats, each of the samples' leading shape.
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import MutualInformation
+        >>> joint = torch.tensor([[0.5, 0.0], [0.0, 0.5]])  # each tells the other
+        >>> MutualInformation.of_joint(joint).information  # log 2
+        tensor(0.6931)
+        >>> MutualInformation.of_joint(joint).normalized
+        tensor(1.)
+    """
 
     information: Tensor
     joint_entropy: Tensor
@@ -94,6 +104,14 @@ def mutual_information(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import mutual_information
+        >>> x = torch.linspace(0, 1, 1000)
+        >>> mi = mutual_information(x, 1 - x, 16)  # inverted, which loses nothing
+        >>> print(f"{mi.information:.2f} of {mi.entropy_x:.2f} nats")
+        1.30 of 2.65 nats
     """
     if marginals not in ("joint", "histogram"):
         raise ValueError(f"marginals must be 'joint' or 'histogram', got {marginals!r}")

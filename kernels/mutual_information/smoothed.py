@@ -28,6 +28,13 @@ def smoothed_information(joint: Tensor, smooth_nr: float = 1e-7, smooth_dr: floa
 
     Source: MONAI, `monai/losses/image_dissimilarity.py`, `GlobalMutualInformationLoss`; VoxelMorph, `voxelmorph/tf/losses.py`,
         `NMI`; after Guo, *Multi-modal image registration with unsupervised deep learning*, 2019, Eq. 3.1.
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import smoothed_information
+        >>> joint = torch.tensor([[0.5, 0.0], [0.0, 0.5]])
+        >>> smoothed_information(joint, 1e-7, 1e-7)
+        tensor(0.6931)
     """
     joint = arguments.samples("joint", joint)
     if joint.dim() < 2:

@@ -51,6 +51,13 @@ def patch_histogram(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import patch_histogram
+        >>> image = torch.rand(2, 3, 64, 64)
+        >>> patch_histogram(image, 16, patch=8).shape  # 8 x 8 patches; 3 channels of 16 bins
+        torch.Size([2, 64, 48])
     """
     if not isinstance(bins, Bins | MeasuredBins):
         bins = Bins(as_bins(bins).count, boundary="reflect", window="triangular")

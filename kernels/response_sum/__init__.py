@@ -39,6 +39,12 @@ def response_sum(x: Tensor, bins: int | Bins | MeasuredBins = 256, *, backend: s
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import Bins, response_sum
+        >>> response_sum(torch.tensor([0.5, 0.0, -1.0]), Bins(8, window="triangular"))
+        tensor([1.0000, 0.5000, 0.0000])
     """
     x, bins = placed(arguments.samples("x", x), as_bins(bins))
     return OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)

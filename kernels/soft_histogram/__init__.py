@@ -39,6 +39,13 @@ def soft_histogram(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import Bins, soft_histogram
+        >>> x = torch.tensor([0.1, 0.1, 0.6])
+        >>> soft_histogram(x, Bins(4, window="triangular", boundary="reflect"))
+        tensor([0.6667, 0.0333, 0.3000, 0.0000])
     """
     x, bins = placed(arguments.samples("x", x), as_bins(bins))
     check_overlap(bins)

@@ -65,6 +65,14 @@ def squared_mutual_information(
     Raises:
         TypeError, ValueError: naming the argument, what was expected and what came; also where there are no samples.
         RuntimeError: on second or forward-mode derivatives and `torch.func` transforms, unless backend is "reference".
+
+    Example:
+        >>> import torch
+        >>> from huenet.kernels import squared_mutual_information
+        >>> x = torch.linspace(-1, 1, 500)
+        >>> noise = torch.rand(500, generator=torch.manual_seed(0)) * 2 - 1
+        >>> print(f"{squared_mutual_information(x, x**2):.3f} {squared_mutual_information(x, noise):.3f}")
+        0.014 -0.005
     """
     estimator = Estimator(centers, sigma, beta, ridge, sign, low, high)
     x, y = arguments.paired(x, y)

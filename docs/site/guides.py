@@ -1,0 +1,71 @@
+"""Guides: scripts that are run, shown with what they print and draw.
+
+A script's cells begin with `# %%` (code) or `# %% [markdown]` (text, in comments), as editors and notebooks have it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .paths import REPOSITORY
+
+GUIDES = REPOSITORY / "docs" / "guides"
+
+
+def scripts() -> list[Path]:
+    """The guides, in the order of their names."""
+    return sorted(GUIDES.glob("*.py"))
+
+
+def write(folder: Path, figures: Path) -> None:
+    """A page for each guide, run. Raises what a guide raises."""
+    os.environ.setdefault("MPLBACKEND", "agg")
+    folder.mkdir(parents=True)
+    figures.mkdir(parents=True)
+    for script in scripts():
+        (folder / f"{script.stem}.md").write_text(page(script, figures), encoding="utf-8")
+
+
+def page(script: Path, figures: Path) -> str:
+    """A guide's Markdown; what it draws goes to ``figures``."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    parts: list[str] = []
+    drawn = 0
+    for number, (kind, text) in enumerate(_cells(script.read_text(encoding="utf-8"))):
+        if kind == "markdown":
+            parts.append("\n".join(line.removeprefix("#").removeprefix(" ") for line in text.splitlines()))
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(text, f"{script.name}, cell {number}", "exec"), names)
+        parts.append(f"```python\n{text}\n```")
+        if printed.getvalue():
+            parts.append(f"```text\n{printed.getvalue().rstrip()}\n```")
+        for title, figure in _drawn():
+            drawn += 1
+            name = f"{script.stem}-{drawn}.svg"
+            figure.savefig(figures / name, metadata={"Date": None})
+            parts.append(f"![{title}](../figures/{name})")
+    command = f"*This page is [docs/guides/{script.name}](../docs/guides/{script.name}), run: `python docs/guides/{script.name}`.*"
+    return "\n\n".join([*parts, command]) + "\n"
+
+
+def _cells(text: str) -> Iterator[tuple[str, str]]:
+    for cell in text.split("# %%")[1:]:
+        head, _, body = cell.partition("\n")
+        yield "markdown" if "[markdown]" in head else "code", body.strip()
+
+
+def _drawn() -> Iterator[tuple[str, Any]]:
+    """What is drawn and not yet shown, by title. Closed afterwards."""
+    import matplotlib.pyplot as plt
+
+    for number in plt.get_fignums():
+        figure = plt.figure(number)
+        yield figure.get_label() or "what the code above draws", figure
+        plt.close(figure)

@@ -1,0 +1,53 @@
+"""The folder that Sphinx reads: the repository's pages in the places where they lie, and beside them the pages that are made.
+
+It is in `build/`, and thrown away. Its files are copies, as MyST follows symbolic links, and then finds no page.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from . import api, commands, doctests, guides, speed
+from .paths import REPOSITORY
+
+#: what pages are in, or link to
+REACHED = (
+    "bench",
+    "docs",
+    "huenet",
+    "kernels",
+    "tests",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "CITATION.cff",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "constraints.txt",
+    "pyproject.toml",
+)
+
+
+def stage(folder: Path) -> None:
+    """Make the folder anew. Raises where an example fails or a public name has no docstring."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for name in REACHED:
+        if (REPOSITORY / name).is_dir():
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=_unread)
+        else:
+            shutil.copy(REPOSITORY / name, folder / name)
+    if failures := doctests.failures():
+        raise ValueError("examples in docstrings fail:\n" + "\n".join(failures))
+    api.write(folder / "api")
+    commands.write(folder / "commands")
+    guides.write(folder / "guides", folder / "figures")
+    speed.write(folder / "pages")
+    shutil.copy(REPOSITORY / "docs" / "site" / "index.md", folder / "index.md")
+
+
+def _unread(folder: str, names: list[str]) -> list[str]:
+    """Models and caches, and the link by which the operators are also in the package's folder."""
+    return [name for name in names if name == "__pycache__" or name.endswith(".safetensors") or (Path(folder) / name).is_symlink()]

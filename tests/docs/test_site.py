@@ -1,0 +1,90 @@
+"""The site: every public name is explained, examples run, and a browser shows it, narrow and wide, and finds what is asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.site import doctests, links, names
+from docs.site.docstrings import markdown
+from docs.site.paths import HTML
+from tests.huenet.browser import complaints, fetched, screen, started, until
+from tests.paths import REPOSITORY
+
+EXAMPLES = doctests.examples()
+#: what a user would paste and try: one of these without an example is a page without one
+WITH_EXAMPLES = [public.page for title in ("Operators", "Losses") for public in names.everything()[title]]
+NEED_WEIGHTS = {"huenet.losses.VGG19Features"}  # which are fetched
+
+
+def test_every_public_name_is_explained() -> None:
+    assert names.undocumented() == []
+
+
+@pytest.mark.parametrize("page", sorted(set(WITH_EXAMPLES) - NEED_WEIGHTS))
+def test_operators_and_losses_have_an_example(page: str) -> None:
+    assert page in EXAMPLES
+
+
+@pytest.mark.parametrize("page", EXAMPLES)
+def test_examples_run(page: str) -> None:
+    assert doctests.run(EXAMPLES[page]) == ""
+
+
+def test_a_docstring_becomes_markdown() -> None:
+    docstring = (
+        "Of C*K and C * H, <x>, see `emd` and ``None``:\n\n    a * b\n\nArgs:\n    x, y: samples, (..., N),\n        or `None`.\n\n"
+        "Raises:\n    as `emd`.\n\nMore."
+    )
+    text = markdown(docstring, lambda code: f"[{code}]")
+    assert text.startswith("Of C\\*K and C \\* H, \\<x\\>, see [emd] and `None`:\n\n```python\na * b\n```")
+    assert "**Arguments**\n\n`x, y`\n: samples, (..., N),\n  or [None]." in text
+    assert text.endswith("**Raises**\n\nas [emd].\n\nMore.")
+
+
+def test_broken_links_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<p id="here"><a href="#here"><a href="#there"><a href="b.html"><a href="https://x.org/y">')
+    assert links.broken(tmp_path) == ["a.html: #there", "a.html: b.html"]
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with started(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def site() -> Path:
+    pytest.importorskip("furo", reason="furo is not installed: the site is not built")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.run([sys.executable, "-m", "docs.site"], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return HTML
+
+
+PAGES = ("index", "README", "api/index", "api/huenet.kernels.soft_histogram", "commands/train", "docs/compat", "kernels/README")
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_pages_fit_a_window(chrome: Any, site: Path, width: int) -> None:
+    """Nothing is fetched from elsewhere, nothing complained of, and no page is wider than its window."""
+    screen(chrome, width)
+    for page in PAGES:
+        chrome.get((site / f"{page}.html").as_uri())
+        until(chrome, "return document.readyState === 'complete'")
+        wide = chrome.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width, page
+    assert complaints(chrome) == []
+    assert fetched(chrome) <= {"file", "data", "chrome"}  # the last are the browser's own pages
+
+
+def test_search_finds(chrome: Any, site: Path) -> None:
+    chrome.get((site / "search.html").as_uri() + "?q=soft_histogram")
+    found = "return [...document.querySelectorAll('#search-results li a')].map(link => link.getAttribute('href')).join(' ')"
+    until(chrome, f"return ({found.removeprefix('return ')}).includes('huenet.kernels.soft_histogram.html')")
