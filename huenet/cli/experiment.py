@@ -25,7 +25,7 @@ class Experiment:
         huenet experiment registration --out experiments
     """
 
-    loss: tyro.conf.Positional[Literal["structure", "contextual", "harmonic", "histogan", "consistency", "registration"]]
+    loss: tyro.conf.Positional[Literal["structure", "contextual", "harmonic", "histogan", "consistency", "registration", "style", "domain"]]
     """Which loss."""
     out: Path
     """Folder for LOSS.png and LOSS.json."""
