@@ -13,10 +13,10 @@ from .map_measures import dependence
 def side_by_side(images: Mapping[str, Tensor]) -> Figure:
     """By title, images (N, 3, S, S) in [0, 1]: a column each, and a row for every image."""
     rows, columns = len(next(iter(images.values()))), len(images)
-    figure = Figure(figsize=(PAGE, PAGE / columns * rows + 0.2))
-    grid = figure.add_gridspec(
-        rows, columns, left=0, right=1, bottom=0, top=1 - 0.2 / figure.get_figheight(), wspace=0.03, hspace=0.03
-    )
+    height, head = PAGE / columns * rows, 0.3  # inches
+    figure = Figure(figsize=(PAGE, height + head))
+    top = height / (height + head)
+    grid = figure.add_gridspec(rows, columns, left=0, right=1, bottom=0, top=top, wspace=0.03, hspace=0.03)
     for column, (title, some) in enumerate(images.items()):
         for row, image in enumerate(some):
             show(figure.add_subplot(grid[row, column]), image, _lines(title) if row == 0 else None)

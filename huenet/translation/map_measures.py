@@ -25,8 +25,8 @@ MI_BINS = Bins(64, window="box")
 def measures(photo: Tensor, output: Tensor, truth: Tensor) -> dict[str, float]:
     """Of images (N, 3, S, S) in [0, 1], the means over the images of
 
-    ``rmse``, the root mean square error over pixels and channels, in 255ths; ``within_5`` and ``within_10``, the share of pixels, in
-    percent, no channel of which is off by 5 or 10 255ths; ``psnr`` and ``ssim``, scikit-image's; ``rsmi`` and ``mi``, as by
+    ``rmse``, the root mean square error over pixels and channels, in 255ths; ``within_5`` and ``within_10``, the share of pixels,
+    in percent, no channel of which is off by 5 or 10 255ths; ``psnr`` and ``ssim``, scikit-image's; ``rsmi`` and ``mi``, as by
     `dependence`. Outputs are rounded to bytes before, as files are.
     """
     made, true = ((255 * images).round() for images in (output, truth))

@@ -82,7 +82,7 @@ class Trial:
         """Write its measures of pairs, and the minutes that it trained."""
         found = measures(photos, self.translate(photos), maps)
         with replacing(self.report) as temporary:
-            minutes = training_minutes(self.folder / "metrics.csv", BATCH)
+            minutes = training_minutes(self.folder, BATCH)
             temporary.write_text(json.dumps({**found, "minutes": minutes}, indent=2) + "\n", encoding="utf-8")
 
     def measured(self) -> dict[str, float]:
@@ -97,8 +97,8 @@ def trials(out: Path, variants: Sequence[str], seeds: int, size: int, steps: int
 
 
 def untrained(photos: Tensor, maps: Tensor, other_maps: Tensor) -> dict[str, dict[str, float]]:
-    """Measures of what needs no training, for comparison: the photo itself, the mean colour of the maps (M, 3, S, S) that are learnt
-    from, and the truth, whose dependence on the photo is what a translation should have."""
+    """Measures of what needs no training, for comparison: the photo itself, the mean colour of the maps (M, 3, S, S) that are
+    learnt from, and the truth, whose dependence on the photo is what a translation should have."""
     flat = other_maps.mean((0, 2, 3)).view(1, 3, 1, 1).expand_as(maps)
     return {
         "the photo itself": measures(photos, photos, maps),
