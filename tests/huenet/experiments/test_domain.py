@@ -21,7 +21,8 @@ def test_the_contextual_loss_bears_targets_at_random(tmp_path: Path) -> None:
     assert result["targets"].keys() == domain.TARGETS.keys()
     assert all(by_loss.keys() == LOSSES.keys() for by_loss in result["targets"].values())
     at_random = result["targets"]["at random"]
-    assert result["truth"] < at_random["contextual"] < min(result["faded"], at_random["L1"], at_random["Gram"])
+    assert at_random["contextual"] < min(result["faded"], at_random["L1"], at_random["Gram"])
+    assert result["truth"] < result["faded"]
     with Image.open(tmp_path / "new" / "domain.png") as figure:
         assert min(figure.size) > 500
 

@@ -37,9 +37,9 @@ def test_bad_input_is_named(tmp_path: Path) -> None:
 
 
 def test_gram_and_sliced_distance_forget_places_and_l1_does_not() -> None:
-    """Patches two pixels apart, put into another order, have the same Gram matrix; all patches of a tiled image moved are the same."""
+    """A tiled image that is moved has the same patches in other places."""
     tile = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    # 4 tiles and a patch's width beyond: patches of all phases are there equally often, before and after a move by the stride
+    # windows of 4 tiles and a patch's width beyond: patches of every phase are in them equally often, before and after
     image = tile.tile(1, 1, 6, 6)
     moved = image.roll((2, 2), (2, 3))
     window = lambda image: image[..., : 4 * 4 + 3, : 4 * 4 + 3]  # noqa: E731
