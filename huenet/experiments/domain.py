@@ -146,7 +146,8 @@ def _draw_errors(axis: Axes, errors: dict[str, dict[str, float]], faded: float, 
         axis.bar(places, [by_loss[name] for by_loss in errors.values()], 0.25, color=color, label=name)
     for height, name in ((faded, "faded"), (best, "trained on the truth")):
         axis.axhline(height, color="black", linewidth=0.5, linestyle="--")
-        axis.text(len(errors) - 0.5, height + 0.5, name, fontsize=SMALL, ha="right", va="bottom")
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}  # bars stand behind it
+        axis.text(len(errors) - 0.5, height + 1, name, fontsize=SMALL, ha="right", va="bottom", bbox=paper)
     axis.set_xticks(range(len(errors)), list(errors))
     axis.set_ylim(0, 1.35 * max(faded, *(value for by_loss in errors.values() for value in by_loss.values())))
     axis.legend(fontsize=SMALL, frameon=False, ncols=3, loc="upper center", handlelength=1, columnspacing=1)
