@@ -30,7 +30,7 @@ STYLE = {"contextual": 1.0, "Gram": 100.0, "L1": 5.0}
 CONTENT = 0.5
 
 
-def run(data: Path | None, out: Path, *, size: int = 64, steps: int = 100, seed: int = 0) -> dict[str, Any]:
+def run(data: Path | None, out: Path, *, size: int = 64, steps: int = 150, seed: int = 0) -> dict[str, Any]:
     """Give 6 pictures the style of 6 others by each loss, write ``style.png`` to ``out``, and return the numbers.
 
     ``data`` is a folder of photos, of which 12 are drawn with ``seed``; None draws flowers. Pictures are `size` pixels a side. By

@@ -10,7 +10,7 @@ from ..losses import ContextualLoss, Patches
 Loss = Callable[[Tensor, Tensor], Tensor]
 FEATURES = Patches(size=5, stride=2)
 """Colour patches, where the papers have VGG19."""
-_contextual = ContextualLoss(FEATURES, distance="l2")
+_contextual = ContextualLoss(FEATURES)
 
 
 def gram_loss(output: Tensor, target: Tensor) -> Tensor:
