@@ -85,7 +85,7 @@ class ExperimentMaps:
         return 0
 
     def _plan(self) -> "list[Trial]":
-        from ..translation.config import LossConfig, ModelConfig
+        from ..translation.config import ModelConfig
         from ..translation.map_trials import trials
 
         check_int("seeds", self.seeds, 1)
@@ -95,7 +95,6 @@ class ExperimentMaps:
         weights = {"structure": self.structure_weight, "harmonic": self.harmonic_weight}
         for name, weight in weights.items():
             check_number(f"{name}_weight", weight, 0.0)
-        LossConfig(**{f"{name}_weight": weight for name, weight in weights.items()})
         if not self.variants:
             raise ValueError("variants must be at least one, got none")
         for folder in (self.a, self.b, self.pairs):

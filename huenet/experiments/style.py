@@ -72,8 +72,8 @@ def _transferred(name: str, loss: Loss, sources: Tensor, styles: Tensor, steps: 
 
 
 def _measured(output: Tensor, source: Tensor, style: Tensor) -> dict[str, float]:
-    brightness = [image.mean(1).flatten(1) for image in (source, output)]
-    content = mutual_information(*brightness, Bins(16, window="box")).normalized.mean()
+    before, after = (image.mean(1).flatten(1) for image in (source, output))
+    content = mutual_information(before, after, Bins(16, window="box")).normalized.mean()
     return {"style": 255 * sliced_distance(output, style).mean().item(), "content": content.item()}
 
 

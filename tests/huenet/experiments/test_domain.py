@@ -12,7 +12,7 @@ from PIL import Image
 from huenet.experiments import domain
 from huenet.experiments.unaligned import LOSSES
 
-SMALL = {"pictures": 48, "size": 20, "steps": 40}
+SMALL = {"pictures": 64, "size": 24, "steps": 80}
 
 
 def test_the_contextual_loss_bears_targets_at_random(tmp_path: Path) -> None:
