@@ -16,16 +16,19 @@ from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, use
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Try one of the other losses: a figure and its numbers, within a minute.
+    """Try one of the other losses: a figure and its numbers, within a minute or two.
 
-    structure and harmonic want a folder of pairs, NAME_A a photo and NAME_B its map; contextual any photos. histogan and
-    consistency draw flowers where no photos are given; registration, by mutual information, draws its images.
+    structure and harmonic want a folder of pairs, NAME_A a photo and NAME_B its map; contextual any photos. histogan,
+    consistency, style and domain draw flowers where no photos are given; registration, by mutual information, draws its images.
+    `huenet experiment maps` is a command of its own, and takes longer.
 
         huenet experiment structure --data maps/val_paired --out experiments
         huenet experiment registration --out experiments
     """
 
-    loss: tyro.conf.Positional[Literal["structure", "contextual", "harmonic", "histogan", "consistency", "registration"]]
+    loss: tyro.conf.Positional[
+        Literal["structure", "contextual", "harmonic", "histogan", "consistency", "registration", "style", "domain"]
+    ]
     """Which loss."""
     out: Path
     """Folder for LOSS.png and LOSS.json."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from huenet.cli import main
-from huenet.experiments import contextual, histogan, registration
+from huenet.experiments import contextual, domain, histogan, registration, style
 from huenet.files import claimed
 
 
@@ -53,6 +54,18 @@ def test_one_draws_its_own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert main(["experiment", "histogan", "--out", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "histogan.json").read_text())["steps"][-1] == 10
     assert (tmp_path / "histogan.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("module", "small"), [(style, {"size": 16, "steps": 2}), (domain, {"pictures": 24, "size": 16, "steps": 10})]
+)
+def test_style_and_domain_draw_their_pictures(
+    module: ModuleType, small: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = module.__name__.rpartition(".")[2]
+    monkeypatch.setattr(module, "run", functools.partial(module.run, **small))
+    assert main(["experiment", name, "--out", str(tmp_path), "--seed", "1"]) == 0
+    assert {f"{name}.json", f"{name}.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_registration_draws_its_images(
