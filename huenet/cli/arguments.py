@@ -16,6 +16,7 @@ from .. import __version__
 from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
+from .experiment_digits import ExperimentDigits
 from .mistakes import Mistake
 from .paper import Paper
 from .questionnaire import Questionnaire, QuestionnaireScore
@@ -24,7 +25,17 @@ from .transfer import Transfer
 from .translate import TranslateApply, TranslateTrain, translate_defaults
 
 Command = (
-    Demo | Train | Transfer | Evaluate | TranslateTrain | TranslateApply | Experiment | Paper | Questionnaire | QuestionnaireScore
+    Demo
+    | Train
+    | Transfer
+    | Evaluate
+    | TranslateTrain
+    | TranslateApply
+    | Experiment
+    | ExperimentDigits
+    | Paper
+    | Questionnaire
+    | QuestionnaireScore
 )
 COMMANDS = get_args(Command)
 DEFAULTS = {Train: preset_defaults, TranslateTrain: translate_defaults}

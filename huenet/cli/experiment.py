@@ -19,7 +19,8 @@ class Experiment:
     """Try one of the other losses: a figure and its numbers, within a minute.
 
     structure and harmonic want a folder of pairs, NAME_A a photo and NAME_B its map; contextual any photos. histogan and
-    consistency draw flowers where no photos are given; registration, by mutual information, draws its images.
+    consistency draw flowers where no photos are given; registration, by mutual information, draws its images. `huenet experiment
+    digits` is a command of its own, and takes longer.
 
         huenet experiment structure --data maps/val_paired --out experiments
         huenet experiment registration --out experiments

@@ -1,19 +1,13 @@
 """`huenet paper`."""
 
 import dataclasses
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from ..training.config import check_int
-from .mistakes import Mistake, must_be_writable, needs_extra, outputs_are_not_inputs, user_input
+from . import trials as running
+from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
 
 if TYPE_CHECKING:
     from ..color_transfer.paper import Trial
@@ -53,29 +47,16 @@ class Paper:
         with user_input():
             self._check()
             plan = trials(self.data, self.seeds, self.out)
-        started = time.monotonic()
-        with ThreadPoolExecutor(self.jobs) as pool, tqdm(total=len(plan), desc="paper", unit="model", disable=None) as bar:
-            pending = [pool.submit(self._run, trial, started) for trial in plan]
-            try:
-                for one in as_completed(pending):
-                    one.result()
-                    bar.update()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        left = running.run_trials(plan, self._run, self.jobs, self.minutes, "paper")
         done = [trial for trial in plan if trial.done]
         self._write(table(done), done)
-        left = len(plan) - len(done)
-        print(
-            f"written to {self.out}: table.md" + f"; {left} of {len(plan)} models are left: the same command goes on" * bool(left)
-        )
+        print(f"written to {self.out}: table.md{running.what_is_left(left, plan)}")
         return 0
 
     def _check(self) -> None:
-        for name in ("seeds", "steps", "pairs", "jobs"):
+        for name in ("seeds", "steps", "pairs"):
             check_int(name, getattr(self, name), 1)
-        if not self.minutes > 0:
-            raise ValueError(f"minutes must be positive, got {self.minutes}")
+        running.check_budget(self.jobs, self.minutes)
         names = [folder.name for folder in self.data]
         if not names or len({*names}) < len(names):
             raise ValueError(f"data must be folders of different names, got {', '.join(names) or 'none'}")
@@ -85,24 +66,9 @@ class Paper:
             outputs_are_not_inputs(self.out, folder)
         must_be_writable(self.out)
 
-    def _run(self, trial: "Trial", started: float) -> None:
-        if not trial.done and time.monotonic() - started < 60 * self.minutes:
-            self._huenet(trial.train(self.steps))
-            self._huenet(trial.evaluate(self.pairs))
-
-    def _huenet(self, arguments: Sequence[str]) -> None:
-        """Run a command in a process of its own, as it would be run by hand."""
-        threads = str(max(1, (os.cpu_count() or 1) // self.jobs))
-        run = subprocess.run(
-            [sys.executable, "-m", "huenet", *arguments],
-            env={"OMP_NUM_THREADS": threads, **os.environ},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        if run.returncode:
-            said = run.stderr.strip().splitlines()[-1:] or [f"exit code {run.returncode}"]
-            raise Mistake(f"huenet {' '.join(arguments)}: {said[0].removeprefix('huenet: error: ')}")
+    def _run(self, trial: "Trial") -> None:
+        running.run_huenet(trial.train(self.steps), self.jobs)
+        running.run_huenet(trial.evaluate(self.pairs), self.jobs)
 
     def _write(self, text: str, done: "Sequence[Trial]") -> None:
         from ..color_transfer.paper import draw_figures

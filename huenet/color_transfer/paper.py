@@ -3,7 +3,6 @@
 `huenet paper` trains and evaluates each `Trial` as the command line would, so every row can also be made by hand.
 """
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 
 from ..data.garden import garden
 from ..plotting import save
+from ..training.metrics_log import training_minutes
 from . import figures
 from .model import HueNet
 from .painter import Painter
@@ -68,11 +68,8 @@ class Trial:
         return Painter.load(self.folder / "generator.safetensors").model
 
     def minutes(self) -> float:
-        """How long it trained, which its log tells by images and images a second."""
-        with (self.folder / "metrics.csv").open(encoding="utf-8") as file:
-            rows = [(int(row["step"]), float(row["images_per_second"])) for row in csv.DictReader(file)]
-        before = [0, *(step for step, _ in rows)]
-        return sum((step - last) * BATCH / rate for (step, rate), last in zip(rows, before)) / 60
+        """How long it trained."""
+        return training_minutes(self.folder, BATCH)
 
 
 def trials(folders: Sequence[Path], seeds: int, out: Path) -> list[Trial]:

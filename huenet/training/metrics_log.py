@@ -44,6 +44,14 @@ class MetricsLog:
         self._board.close()
 
 
+def training_minutes(folder: Path, batch_size: int) -> float:
+    """How long the training in ``folder`` took, stops not counted, which its log tells by images and images a second."""
+    with (folder / "metrics.csv").open(encoding="utf-8") as file:
+        rows = [(int(row["step"]), float(row["images_per_second"])) for row in csv.DictReader(file)]
+    before = [0, *(step for step, _ in rows)]
+    return sum((step - last) * batch_size / rate for (step, rate), last in zip(rows, before)) / 60
+
+
 def _truncate(path: Path, columns: list[str], step: int) -> None:
     """Keep the header and the complete rows up to ``step``; make the file where there is none."""
     kept: list[list[str]] = []

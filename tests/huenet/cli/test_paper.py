@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from huenet.cli import main
-from huenet.cli.paper import Paper
+from huenet.cli import main, trials
 from huenet.color_transfer import paper
 from tests.huenet.cli.options import OPTIONS
 
@@ -21,11 +20,11 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(paper, "HELD_OUT", 3)
     ran: list[list[str]] = []
 
-    def run(self: Paper, arguments: list[str]) -> None:
+    def run(arguments: list[str], jobs: int) -> None:
         ran.append(arguments)
         assert main(arguments) == 0
 
-    monkeypatch.setattr(Paper, "_huenet", run)
+    monkeypatch.setattr(trials, "run_huenet", run)
     return ran
 
 
