@@ -106,12 +106,8 @@ class Trial:
             "steps": self.steps,
             "seed": self.seed,
         }
-        return [
-            "translate",
-            "train",
-            *(str(part) for name, value in options.items() for part in (f"--{name}", value)),
-            "--no-progress",
-        ]
+        given = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
+        return ["translate", "train", *given, "--no-progress"]
 
     @property
     def report(self) -> Path:

@@ -1,12 +1,13 @@
 """Digits in two looks: MNIST's, and MNIST-M's, made of MNIST's and of patches of any photos.
 
-MNIST-M (Ganin et al. 2016) is |patch - digit|, of patches of the photos of BSDS500 and digits that are binarised, 0 or 255. With other
-photos what comes is like it, and is not it: accuracies cannot be compared with those on MNIST-M itself.
+MNIST-M (Ganin et al. 2016) is |patch - digit|, of patches of the photos of BSDS500 and digits that are binarised, 0 or 255. With
+other photos what comes is like it, and is not it: accuracies cannot be compared with those on MNIST-M itself.
 """
 
 import hashlib
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,8 @@ PHOTO_SIZE = 256
 """Of the photos that patches are cut from: near the 321 of BSDS500's shorter sides."""
 ARRAYS = (("images", "labels"), ("x_train", "y_train"))
 """Names of images and labels in a file of digits: plain ones, or Keras's mnist.npz."""
+DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, TypeError, AttributeError)
+"""What numpy raises, the last two of its own .npy, for a file that is no good .npz."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Digits:
 def make_digits(images: np.ndarray, labels: np.ndarray, photos: Photos, seed: int = 0) -> Digits:
     """Both looks of MNIST digits, images uint8 (N, 28, 28) and labels (N,): three quarters for training, the rest for testing.
 
-    Patches of ``photos`` are cut at random places by ``seed``. Both looks are made at 28 pixels and resized, as MNIST-M's files are.
+    Patches of ``photos`` are cut at random places by ``seed``. Both looks are made at 28 pixels, as MNIST-M's files are, and then
+    resized.
     """
     rng = seeded_generator(seed)
     grey = torch.from_numpy(images).unsqueeze(1)
@@ -97,8 +101,8 @@ def read_mnist(path: str | os.PathLike[str], count: int | None = None) -> tuple[
             found = [names for names in ARRAYS if all(name in stored for name in names)]
             if not found:
                 raise ValueError(f"it has {', '.join(stored) or 'nothing'}")
-            images, labels = (stored[name][:count] for name in found[0])
-    except (ValueError, EOFError, zipfile.BadZipFile, TypeError, AttributeError) as error:
+            images, labels = (stored[name] for name in found[0])
+    except DAMAGED as error:
         wanted = " or ".join(" and ".join(names) for names in ARRAYS)
         raise ValueError(f"mnist must be an .npz with {wanted}, got {path}: {error}") from error
     shape = images.shape
@@ -108,7 +112,7 @@ def read_mnist(path: str | os.PathLike[str], count: int | None = None) -> tuple[
         )
     if labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0 or labels.max() > 9:
         raise ValueError(f"mnist must have labels from 0 to 9, got {path}: {labels.dtype} {labels[:8].tolist()}")
-    return images, labels
+    return images[:count], labels[:count]
 
 
 def write_pngs(images: Tensor, folder: Path) -> None:

@@ -84,6 +84,7 @@ def test_the_extra_is_what_the_commands_ask_for() -> None:
         "translate train --a {photos} --b {photos}",
         "evaluate --checkpoint {run} --data {photos}",
         "experiment registration",
+        "experiment digits --mnist {run} --photos {photos}",
         "paper --data {photos}",
     ],
 )

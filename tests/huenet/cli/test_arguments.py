@@ -51,7 +51,17 @@ def test_every_option_of_the_issue_is_there() -> None:
     assert (command.run.checkpoint_every, command.run.max_minutes) == (6, 1.5)
 
 
-COMMANDS = ["demo", "train", "transfer", "evaluate", "experiment", "paper", "questionnaire", "questionnaire score"]
+COMMANDS = [
+    "demo",
+    "train",
+    "transfer",
+    "evaluate",
+    "experiment",
+    "experiment digits",
+    "paper",
+    "questionnaire",
+    "questionnaire score",
+]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
