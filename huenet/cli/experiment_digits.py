@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tqdm import tqdm
+
 from ..files import claimed, replacing
 from ..training.config import check_int
 from . import trials as running
@@ -76,7 +78,7 @@ class ExperimentDigits:
 
             def run(trial: "Trial") -> None:
                 running.run_huenet(trial.train(folders), self.jobs)
-                with measuring:
+                with measuring, user_input():
                     trial.measure(digits, judges)
 
             left = running.run_trials(plan, run, self.jobs, self.minutes, "digits")
@@ -138,7 +140,8 @@ class ExperimentDigits:
     def _judges(self, digits: "Digits") -> "dict[Look, DigitClassifier]":
         from ..translation.judges import train_classifier
 
-        return {look: train_classifier(images, digits.train_labels) for look, images in digits.train.items()}
+        looks = tqdm(digits.train.items(), "classifiers", disable=None, leave=False)
+        return {look: train_classifier(images, digits.train_labels) for look, images in looks}
 
     def _write_table(self, digits: "Digits", judges: "dict[Look, DigitClassifier]") -> None:
         from ..translation.digit_trials import rows, table

@@ -129,7 +129,8 @@ class Trial:
             found["test"][direction] = accuracy(judges[target], translated, digits.test_labels)
             learner = train_classifier(translate_digits(model, digits.train[source], direction), digits.train_labels)
             found["training"][direction] = accuracy(learner, digits.test[target], digits.test_labels)
-        about = {"method": self.method, "structure": asdict(self.structure), "seed": self.seed, "width": self.width}
+        about = {name: getattr(self, name) for name in ("method", "directions", "width", "seed")}
+        about["structure"] = asdict(self.structure)
         record = {**about, "minutes": training_minutes(self.folder, BATCH), **found}
         with replacing(self.report) as temporary:
             temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -156,24 +157,23 @@ class Row:
     @classmethod
     def of(cls, records: Sequence[dict[str, Any]]) -> Self:
         first = records[0]
-        values = {
-            (use, way): [record[use][way] for record in records if way in record[use]] for use, way in COLUMNS
-        }  # a record has one direction, or both
+        values = {(use, way): [record[use][way] for record in records if way in record[use]] for use, way in COLUMNS}
         seeds = sorted({record["seed"] for record in records})
         structure = Structure(**first["structure"])
         return cls(first["method"], structure, first["width"], seeds, [record["minutes"] for record in records], values)
 
 
 def rows(out: Path, steps: int) -> list[Row]:
-    """Of all trials within ``out`` that were measured after so many steps: by method as published, then by structure."""
+    """Of all trials in ``out`` that were measured after so many steps: those of both directions first, by method as published, then
+    by structure."""
     order = [method for method, _ in PUBLISHED]
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob(f"*/*/seed*/accuracy-{steps}.json"))]
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for record in records:
         about = tuple(record["structure"][field.name] for field in fields(Structure))
-        key = order.index(record["method"]), -record["width"], *(-1 if value is None else value for value in about)
-        groups.setdefault(key, []).append(record)
-    return [Row.of(groups[key]) for key in sorted(groups, key=lambda key: (*key[:3], *map(str, key[3:])))]
+        key = record["directions"] != "both", order.index(record["method"]), record["width"], *about
+        groups.setdefault((*key[:4], *map(str, key[4:])), []).append(record)  # None and numbers have no order
+    return [Row.of(groups[key]) for key in sorted(groups)]
 
 
 def table(found: Sequence[Row], real: Mapping[Look, float]) -> str:

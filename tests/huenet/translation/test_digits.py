@@ -135,7 +135,7 @@ def test_a_trial_is_a_command(method: str, tmp_path: Path) -> None:
 
 
 def record(out: Path, steps: int = 9, **changes: object) -> None:
-    about = {"method": "gan", "structure": vars(Structure()), "seed": 0, "width": 8, "minutes": 2.0}
+    about = {"method": "gan", "structure": vars(Structure()), "seed": 0, "width": 8, "minutes": 2.0, "directions": "both"}
     found = {"test": {"a-to-b": 0.5, "b-to-a": 0.7}, "training": {"a-to-b": 0.25}}
     folder = out / "m" / str(changes.get("folder", "s")) / f"seed{changes.get('seed', 0)}"
     folder.mkdir(parents=True, exist_ok=True)
