@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class Trial:
     seed: int
     steps: int
     width: int
-    directions: str = "both"
+    directions: Literal["both", "a-to-b", "b-to-a"] = "both"
 
     @property
     def folder(self) -> Path:
@@ -152,7 +152,7 @@ class Row:
     width: int
     seeds: list[int]
     minutes: list[float]
-    values: dict[tuple[str, str], list[float]]
+    values: dict[tuple[str, Direction], list[float]]
 
     @classmethod
     def of(cls, records: Sequence[dict[str, Any]]) -> Self:

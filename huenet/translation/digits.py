@@ -70,7 +70,7 @@ def make_digits(images: np.ndarray, labels: np.ndarray, photos: Photos, seed: in
     patches = torch.stack(
         [photos.images[i, :, y : y + ORIGINAL, x : x + ORIGINAL] for i, y, x in zip(which.tolist(), tops.tolist(), lefts.tolist())]
     )
-    looks = {"mnist": _resized(grey), "mnist-m": _resized(blended(grey, patches))}
+    looks: dict[Look, Tensor] = {"mnist": _resized(grey), "mnist-m": _resized(blended(grey, patches))}
     count = len(grey) * 3 // 4
     known = torch.from_numpy(labels.astype(np.int64))
     return Digits(
