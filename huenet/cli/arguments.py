@@ -17,6 +17,7 @@ from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
 from .experiment_maps import ExperimentMaps
+from .experiment_digits import ExperimentDigits
 from .mistakes import Mistake
 from .paper import Paper
 from .questionnaire import Questionnaire, QuestionnaireScore
@@ -33,6 +34,7 @@ Command = (
     | TranslateApply
     | Experiment
     | ExperimentMaps
+    | ExperimentDigits
     | Paper
     | Questionnaire
     | QuestionnaireScore

@@ -20,7 +20,7 @@ class Experiment:
 
     structure and harmonic want a folder of pairs, NAME_A a photo and NAME_B its map; contextual any photos. histogan,
     consistency, style and domain draw flowers where no photos are given; registration, by mutual information, draws its images.
-    `huenet experiment maps` is a command of its own, and takes longer.
+    `huenet experiment maps` and `huenet experiment digits` are commands of their own, and take longer.
 
         huenet experiment structure --data maps/val_paired --out experiments
         huenet experiment registration --out experiments

@@ -2,9 +2,18 @@
 discriminators."""
 
 from .blocks import usual_defaults, within_size
-from .digits import DigitDiscriminator, DigitGenerator
+from .digits import DigitClassifier, DigitDiscriminator, DigitGenerator
 from .patchgan import PatchDiscriminator
 from .resnet import ResNet
 from .unet import UNet
 
-__all__ = ["DigitDiscriminator", "DigitGenerator", "PatchDiscriminator", "ResNet", "UNet", "usual_defaults", "within_size"]
+__all__ = [
+    "DigitClassifier",
+    "DigitDiscriminator",
+    "DigitGenerator",
+    "PatchDiscriminator",
+    "ResNet",
+    "UNet",
+    "usual_defaults",
+    "within_size",
+]

@@ -67,3 +67,30 @@ def _halving(channels_in: int, channels_out: int, norm: Norm) -> nn.Sequential:
 
 def _activation() -> nn.Module:
     return nn.LeakyReLU(SLOPE)
+
+
+class DigitClassifier(nn.Module):
+    """The LeNet by which GcGAN's and DistanceGAN's digits are judged: two convolutions of 5 pixels, each pooled, with dropout."""
+
+    SIZE = 32
+
+    def __init__(self, channels: int, classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, 10, 5),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(10, 20, 5),
+            nn.Dropout2d(),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(20 * 5 * 5, 50),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(50, classes),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, channels, 32, 32) -> logits (B, classes)."""
+        return self.layers(x)

@@ -85,6 +85,7 @@ def test_the_extra_is_what_the_commands_ask_for() -> None:
         "evaluate --checkpoint {run} --data {photos}",
         "experiment registration",
         "experiment maps --a {photos} --b {photos} --pairs {photos}",
+        "experiment digits --mnist {run} --photos {photos}",
         "paper --data {photos}",
     ],
 )

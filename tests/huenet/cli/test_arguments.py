@@ -58,6 +58,7 @@ COMMANDS = [
     "evaluate",
     "experiment",
     "experiment maps",
+    "experiment digits",
     "paper",
     "questionnaire",
     "questionnaire score",
