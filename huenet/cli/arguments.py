@@ -16,8 +16,8 @@ from .. import __version__
 from .demo import Demo
 from .evaluate import Evaluate
 from .experiment import Experiment
-from .experiment_maps import ExperimentMaps
 from .experiment_digits import ExperimentDigits
+from .experiment_maps import ExperimentMaps
 from .mistakes import Mistake
 from .paper import Paper
 from .questionnaire import Questionnaire, QuestionnaireScore
