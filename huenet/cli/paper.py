@@ -1,10 +1,12 @@
 """`huenet paper`."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import claimed, replacing
 from ..training.config import check_int
 from . import trials as running
 from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
@@ -44,13 +46,16 @@ class Paper:
         needs_extra("paper")
         from ..color_transfer.paper import table, trials
 
-        with user_input():
-            self._check()
-            plan = trials(self.data, self.seeds, self.out)
-        left = running.run_trials(plan, self._run, self.jobs, self.minutes, "paper")
-        done = [trial for trial in plan if trial.done]
-        self._write(table(done), done)
-        print(f"written to {self.out}: table.md{running.what_is_left(left, plan)}")
+        with contextlib.ExitStack() as stack:
+            with user_input():
+                self._check()
+                stack.enter_context(claimed(self.out, "table"))
+            plan = trials(self.data, self.out, self.seeds, self.steps, self.pairs)
+            left = running.run_trials(plan, self._run, self.jobs, self.minutes, "paper")
+            done = [trial for trial in plan if trial.done]
+            figures = self._write(table(done), done)
+        written = ", ".join(["table.md", *(path.name for path in figures)])
+        print(f"written to {self.out}: {written}{running.what_is_left(left, plan)}")
         return 0
 
     def _check(self) -> None:
@@ -67,14 +72,13 @@ class Paper:
         must_be_writable(self.out)
 
     def _run(self, trial: "Trial") -> None:
-        running.run_huenet(trial.train(self.steps), self.jobs)
-        running.run_huenet(trial.evaluate(self.pairs), self.jobs)
+        running.run_huenet(trial.train(), self.jobs)
+        running.run_huenet(trial.evaluate(), self.jobs)
 
-    def _write(self, text: str, done: "Sequence[Trial]") -> None:
+    def _write(self, text: str, done: "Sequence[Trial]") -> list[Path]:
         from ..color_transfer.paper import draw_figures
-        from ..files import replacing
 
         with replacing(self.out / "table.md") as temporary:
             temporary.write_text(text, encoding="utf-8")
         print(text)
-        draw_figures(done, self.out)
+        return draw_figures(done, self.out)

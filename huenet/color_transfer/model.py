@@ -194,17 +194,13 @@ def load_generator(path: str | os.PathLike[str]) -> tuple[HueNet, dict[str, Any]
         with usual_defaults(), within_size(2 * stored + SLACK):
             model = HueNet(config)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path} describes no model this version knows: {_first_line(error)}") from error
+        raise checkpoint.unknown_model(path, error) from error
     for name in ("trained_on", "held_out"):
         if not _are_names(metadata.get(name, [])):
             raise CheckpointError(f"{path} has damaged metadata: {name} is no list of different names")
     checkpoint.load_module(path, model.generator, tensors)
     model.origin = str(path)
     return model.eval(), metadata
-
-
-def _first_line(error: Exception) -> str:
-    return f"{error!r}" if isinstance(error, KeyError) else str(error).split("\n")[0]
 
 
 def _are_names(value: object) -> bool:

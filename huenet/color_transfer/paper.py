@@ -34,27 +34,34 @@ EXAMPLES, EXAMPLES_SEED = 5, 2026
 
 @dataclass(frozen=True)
 class Trial:
-    """A variant trained on a folder of photos with a seed, in a folder of its own."""
+    """A variant trained on a folder of photos with a seed, in a folder of its own within `out`, and measured on so many pairs."""
 
+    out: Path
     variant: str
     photos: Path
     seed: int
-    folder: Path
+    steps: int
+    pairs: int
 
-    def train(self, steps: int) -> list[str]:
+    @property
+    def folder(self) -> Path:
+        """Named by all that decides what is trained there, so that a table never mixes models of other lengths."""
+        return self.out / f"{self.steps}steps" / self.photos.name / self.variant.replace(" ", "-") / f"seed{self.seed}"
+
+    def train(self) -> list[str]:
         """The arguments of `huenet` that train it; the same ones go on with it."""
-        shared = {"steps": steps, "seed": self.seed, "hold-out": HELD_OUT, "batch-size": BATCH}
+        shared = {"steps": self.steps, "seed": self.seed, "hold-out": HELD_OUT, "batch-size": BATCH}
         options = [part for name, value in shared.items() for part in (f"--{name}", str(value))]
         return ["train", "--data", str(self.photos), "--out", str(self.folder), *VARIANTS[self.variant], *options, "--no-progress"]
 
-    def evaluate(self, pairs: int) -> list[str]:
+    def evaluate(self) -> list[str]:
         """The arguments of `huenet` that measure it on the photos held out of its training."""
-        places = {"checkpoint": self.folder / "generator.safetensors", "data": self.photos, "out": self.report, "pairs": pairs}
+        places = {"checkpoint": self.folder / "generator.safetensors", "data": self.photos, "out": self.report, "pairs": self.pairs}
         return ["evaluate", *(part for name, value in places.items() for part in (f"--{name}", str(value)))]
 
     @property
     def report(self) -> Path:
-        return self.folder / "report"
+        return self.folder / f"report-{self.pairs}pairs"
 
     @property
     def done(self) -> bool:
@@ -72,11 +79,11 @@ class Trial:
         return training_minutes(self.folder, BATCH)
 
 
-def trials(folders: Sequence[Path], seeds: int, out: Path) -> list[Trial]:
+def trials(folders: Sequence[Path], out: Path, seeds: int, steps: int, pairs: int) -> list[Trial]:
     """All variants on all folders: with every seed on the first of them, with one on the others; by seed, so that a run that is
     cut short has the whole table of one seed."""
     return [
-        Trial(variant, photos, seed, out / photos.name / variant.replace(" ", "-") / f"seed{seed}")
+        Trial(out, variant, photos, seed, steps, pairs)
         for seed in range(seeds)
         for photos in (folders if seed == 0 else folders[:1])
         for variant in VARIANTS

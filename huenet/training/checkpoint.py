@@ -99,6 +99,12 @@ def load_module(path: str | os.PathLike[str], module: torch.nn.Module, tensors: 
     module.load_state_dict(tensors)
 
 
+def unknown_model(path: str | os.PathLike[str], error: Exception) -> CheckpointError:
+    """Of a file whose metadata no network can be built by: ``error`` says why."""
+    reason = repr(error) if isinstance(error, KeyError) else str(error).split("\n")[0]
+    return CheckpointError(f"{path} describes no model this version knows: {reason}")
+
+
 def flatten(state: Mapping[int | str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """An optimiser's state, ``state_dict()["state"]``, as tensors named ``index.key``."""
     return {f"{index}.{key}": value for index, entry in state.items() for key, value in entry.items()}

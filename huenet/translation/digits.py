@@ -31,7 +31,8 @@ PHOTO_SIZE = 256
 ARRAYS = (("images", "labels"), ("x_train", "y_train"))
 """Names of images and labels in a file of digits: plain ones, or Keras's mnist.npz."""
 DAMAGED = (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, TypeError, AttributeError)
-"""What numpy raises, the last two of its own .npy, for a file that is no good .npz."""
+"""What numpy raises, the last two of its own .npy, for a file that is no good .npz; zipfile, within it, NotImplementedError for a
+way of packing and RuntimeError for a password that it does not know."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 from ..networks import usual_defaults, within_size
 from ..training import checkpoint
-from ..training.checkpoint import CheckpointError
 from .config import ModelConfig
 from .networks import Generators
 
@@ -32,7 +31,6 @@ def load_translator(path: str | os.PathLike[str]) -> tuple[Generators, dict[str,
         with usual_defaults(), within_size(2 * stored + SLACK):
             model = Generators(config)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = repr(error) if isinstance(error, KeyError) else str(error).split("\n")[0]
-        raise CheckpointError(f"{path} describes no model this version knows: {reason}") from error
+        raise checkpoint.unknown_model(path, error) from error
     checkpoint.load_module(path, model, tensors)
     return model.eval(), metadata

@@ -40,6 +40,17 @@ def test_a_table_of_every_variant_and_method(folder: Path, tmp_path: Path, here:
     capsys.readouterr()
 
 
+def test_other_steps_and_pairs_are_not_taken_for_these(folder: Path, tmp_path: Path, here: list) -> None:
+    """A table of one number of steps has no model of another; other pairs of the same model are measured anew."""
+    line = ["paper", "--data", str(folder), "--out", str(tmp_path), "--seeds", "1"]
+    assert main([*line, "--steps", "2", "--pairs", "4"]) == 0 and len(here) == 4
+    assert main([*line, "--steps", "3", "--pairs", "4"]) == 0 and len(here) == 8
+    assert main([*line, "--steps", "2", "--pairs", "4"]) == 0 and len(here) == 8
+    assert main([*line, "--steps", "2", "--pairs", "5"]) == 0
+    reports = sorted(path.parent.name for path in tmp_path.rglob("table1.json"))
+    assert reports == ["report-4pairs"] * 4 + ["report-5pairs"] * 2
+
+
 def test_a_budget_leaves_the_rest_for_later(folder: Path, tmp_path: Path, here: list, capsys: pytest.CaptureFixture) -> None:
     line = ["paper", "--data", str(folder), "--out", str(tmp_path), "--steps", "2", "--pairs", "4", "--minutes", "1e-9"]
     assert main(line) == 0 and not here
