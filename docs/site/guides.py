@@ -1,6 +1,7 @@
 """Guides: scripts that are run, shown with what they print and draw.
 
-A script's cells begin with `# %%` (code) or `# %% [markdown]` (text, in comments), as editors and notebooks have it.
+A script's cells begin with `# %%` (code) or `# %% [markdown]` (text, in comments), as editors and notebooks have it; of those that
+begin with `# %% [shell]`, calls `sh("command")`, the commands are shown.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,16 +21,19 @@ GUIDES = REPOSITORY / "docs" / "guides"
 
 
 def scripts() -> list[Path]:
-    """The guides, in the order of their names."""
-    return sorted(GUIDES.glob("*.py"))
+    """The guides, in the order of their names; what begins with an underscore is what they share."""
+    return sorted(GUIDES.glob("[!_]*.py"))
 
 
 def write(folder: Path, figures: Path) -> None:
     """A page for each guide, run. Raises what a guide raises."""
     os.environ.setdefault("MPLBACKEND", "agg")
+    if str(GUIDES) not in sys.path:
+        sys.path.append(str(GUIDES))  # as a script has its own folder
     folder.mkdir(parents=True)
     figures.mkdir(parents=True)
     for script in scripts():
+        sys.modules.pop("_shell", None)  # each has a folder of its own
         (folder / f"{script.stem}.md").write_text(page(script, figures), encoding="utf-8")
 
 
@@ -43,7 +49,7 @@ def page(script: Path, figures: Path) -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(text, f"{script.name}, cell {number}", "exec"), names)
-        parts.append(f"```python\n{text}\n```")
+        parts.append(_shown(kind, text))
         if printed.getvalue():
             parts.append(f"```text\n{printed.getvalue().rstrip()}\n```")
         for title, figure in _drawn():
@@ -58,7 +64,18 @@ def page(script: Path, figures: Path) -> str:
 def _cells(text: str) -> Iterator[tuple[str, str]]:
     for cell in text.split("# %%")[1:]:
         head, _, body = cell.partition("\n")
-        yield "markdown" if "[markdown]" in head else "code", body.strip()
+        named = re.search(r"\[(markdown|shell)\]", head)
+        yield named.group(1) if named else "code", body.strip()
+
+
+def _shown(kind: str, text: str) -> str:
+    """A cell of code as Markdown; of commands, the commands as one types them."""
+    if kind == "code":
+        return f"```python\n{text}\n```"
+    commands = re.findall(r'^sh\("(.*)"\)$', text, re.MULTILINE)
+    if len(commands) != len(text.splitlines()):
+        raise ValueError(f'a shell cell must be lines sh("command"), got {text!r}')
+    return "```sh\n" + "\n".join(commands) + "\n```"
 
 
 def _drawn() -> Iterator[tuple[str, Any]]:
