@@ -28,6 +28,11 @@ def sh(command: str) -> None:
     print(run.stdout.rstrip(), *(line for line in run.stderr.splitlines() if line.startswith("huenet: ")), sep="\n")
 
 
+def write(name: str, text: str) -> None:
+    """A text file of the folder, such as a script to be run by `sh`."""
+    (FOLDER / name).write_text(text, encoding="utf-8")
+
+
 def photos(folder: str, *names: str, count: int = 8, side: int = 192) -> Path:
     """A folder of squares cut out of scikit-image's photos of these names, ``count`` of each."""
     import numpy
@@ -52,9 +57,7 @@ def show(*files: str, title: str, height: float = 3.0) -> None:
     pictures = [Image.open(FOLDER / file).convert("RGB") for file in files]
     widths = [picture.width / picture.height for picture in pictures]
     size = (min(height * sum(widths), 9.0), height)
-    figure, axes = plt.subplots(
-        1, len(files), figsize=size, width_ratios=widths, layout="constrained", num=title, squeeze=False
-    )
+    _, axes = plt.subplots(1, len(files), figsize=size, width_ratios=widths, layout="constrained", num=title, squeeze=False)
     for ax, file, picture in zip(axes[0], files, pictures):
         ax.imshow(picture)
         ax.set_title(file, fontsize=9)

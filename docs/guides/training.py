@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Train Hue-Net on your photos
 #
-# The model in the package has seen drawn pictures only. One that has learnt from photos like yours may paint them better. All it
-# needs is a folder of them: no pairs, no labels, any sizes. Here the folder is cut out of four photos of scikit-image, and
+# The model in the package has seen drawn pictures only. One that has learnt from photos like yours may paint them better. All
+# it needs is a folder of them: no pairs, no labels, any sizes. Here the folder is cut out of four photos of scikit-image, and
 # everything is small enough to run while this page is built; for real training leave out `--size 32 --steps 40`.
 
 # %%
+import csv
+
 from _shell import FOLDER, photos, sh, show
 
 photos("photos", "astronaut", "coffee", "chelsea", "rocket")
@@ -14,8 +16,8 @@ print(len(list((FOLDER / "photos").iterdir())), "photos")
 # %% [markdown]
 # ## Train
 #
-# `--preset small` is 64 x 64 pixels and a quarter of an hour on two CPU cores; without it, the default is for a GPU, at 128 x 128.
-# `--hold-out` keeps photos for measuring, which are never learnt from: a tenth of what you have, 30 if you can.
+# `--preset small` is 64 x 64 pixels and a quarter of an hour on two CPU cores; without it, the default is for a GPU, at 128 x
+# 128. `--hold-out` keeps photos for measuring, which are never learnt from: a tenth of what you have, 30 if you can.
 
 # %% [shell]
 sh("huenet train --data photos --out run --preset small --hold-out 6 --size 32 --steps 40")
@@ -35,13 +37,12 @@ else:
 # %% [markdown]
 # ## Is it learning?
 #
-# `run/metrics.csv` has a row every ten steps, TensorBoard the same. `emd`, the distance of hues to the target's, should fall, and so
-# should `mi`, one minus what the output shares with the source; they pull against each other. `discriminator` near 0 for long says
-# that it wins, and near 1.4 (two times log 2) that it guesses. `run/samples` has pictures: sources, targets and outputs.
+# `run/metrics.csv` has a row every ten steps, TensorBoard the same. `emd`, the distance of hues to the target's, should fall,
+# and so should `mi`, one minus what the output shares with the source; they pull against each other. `discriminator` near 0 for
+# long says that it wins, and near 1.4 (two times log 2) that it guesses. `run/samples` has pictures: sources, targets and
+# outputs.
 
 # %%
-import csv
-
 with open(FOLDER / "run" / "metrics.csv", newline="") as file:
     for row in csv.DictReader(file):
         print(*(f"{name} {float(row[name]):.3g}" for name in ("step", "emd", "mi", "discriminator")), sep="   ")

@@ -1,7 +1,7 @@
 """Guides: scripts that are run, shown with what they print and draw.
 
 A script's cells begin with `# %%` (code) or `# %% [markdown]` (text, in comments), as editors and notebooks have it; of those that
-begin with `# %% [shell]`, calls `sh("command")`, the commands are shown.
+begin with `# %% [shell]`, calls of `sh`, the commands are shown, and of `# %% [file]`, a call of `write`, the file.
 """
 
 from __future__ import annotations
@@ -64,18 +64,24 @@ def page(script: Path, figures: Path) -> str:
 def _cells(text: str) -> Iterator[tuple[str, str]]:
     for cell in text.split("# %%")[1:]:
         head, _, body = cell.partition("\n")
-        named = re.search(r"\[(markdown|shell)\]", head)
+        named = re.search(r"\[(markdown|shell|file)\]", head)
         yield named.group(1) if named else "code", body.strip()
 
 
 def _shown(kind: str, text: str) -> str:
-    """A cell of code as Markdown; of commands, the commands as one types them."""
-    if kind == "code":
-        return f"```python\n{text}\n```"
-    commands = re.findall(r'^sh\("(.*)"\)$', text, re.MULTILINE)
-    if len(commands) != len(text.splitlines()):
-        raise ValueError(f'a shell cell must be lines sh("command"), got {text!r}')
-    return "```sh\n" + "\n".join(commands) + "\n```"
+    """A cell of code as Markdown; commands as one types them, a file as what is in it."""
+    if kind == "shell":
+        commands = re.findall(r'^sh\("(.*)"\)$', text, re.MULTILINE)
+        if len(commands) != len(text.splitlines()):
+            raise ValueError(f'a shell cell must be lines sh("command"), got {text!r}')
+        return "```sh\n" + "\n".join(commands) + "\n```"
+    if kind == "file":
+        written = re.fullmatch(r'write\("(.+?)", """\\\n(.*)"""\)', text, re.DOTALL)
+        if written is None:
+            raise ValueError(f'a file cell must be write("name", """text"""), got {text!r}')
+        name, text = written.groups()
+        return f"`{name}`:\n\n```python\n{text}```"
+    return f"```python\n{text}\n```"
 
 
 def _drawn() -> Iterator[tuple[str, Any]]:

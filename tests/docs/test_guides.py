@@ -36,3 +36,21 @@ def test_a_guide_that_fails_ends_the_build(tmp_path: Path) -> None:
     script.write_text("# %%\nassert False\n")
     with pytest.raises(AssertionError):
         guides.page(script, tmp_path)
+
+
+def test_commands_and_files_are_shown_as_one_types_them(tmp_path: Path) -> None:
+    script = tmp_path / "toy.py"
+    script.write_text(
+        "# %%\nsh = print\nwrite = lambda name, text: None\n\n"
+        '# %% [shell]\nsh("huenet a --b c")\n\n# %% [file]\nwrite("x.py", """\\\nimport y\n""")\n'
+    )
+    page = guides.page(script, tmp_path)
+    assert "```sh\nhuenet a --b c\n```\n\n```text\nhuenet a --b c\n```" in page
+    assert "`x.py`:\n\n```python\nimport y\n```" in page
+
+
+def test_a_shell_cell_with_other_code_is_refused(tmp_path: Path) -> None:
+    script = tmp_path / "toy.py"
+    script.write_text('# %% [shell]\nprint("nothing")\n')
+    with pytest.raises(ValueError, match="shell cell"):
+        guides.page(script, tmp_path)
