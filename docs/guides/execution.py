@@ -53,7 +53,8 @@ print(torch.equal(soft_histogram(x, 64), soft_histogram(x, 64)))
 # %% [markdown]
 # ## Troubleshooting
 #
-# Errors name the argument, what was expected and what came. Those met most:
+# Errors name the argument, what was expected and what came, so that each says what to do. Some, as they are met;
+# [troubleshooting](../docs/troubleshooting.md) has every warning and the errors met most, by their words.
 
 
 # %%
@@ -71,8 +72,3 @@ message(lambda: soft_histogram(torch.zeros(8, dtype=torch.uint8)))  # divide by 
 message(lambda: Bins(64, low=1, high=0))
 message(lambda: Bins(64, boundary="wrap"))
 message(lambda: mutual_information(torch.rand(10), torch.rand(11), 8))  # pairs: resize one image to the other
-
-# %% [markdown]
-# - *A NaN histogram*: a sample is NaN, which is never hidden. Look for it before the loss.
-# - *Zero gradients*: samples are outside an `open` range, or weights sum to zero. See [choosing bins](bins.md).
-# - *A second derivative is refused*: use `backend="reference"` for that term.

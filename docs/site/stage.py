@@ -6,9 +6,9 @@ It is in `build/`, and thrown away. Its files are copies, as MyST follows symbol
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from . import api, commands, doctests, guides, speed
+from . import api, commands, crosslinks, doctests, guides, speed
 from .paths import REPOSITORY
 
 #: what pages are in, or link to
@@ -39,6 +39,9 @@ def stage(folder: Path) -> None:
             shutil.copytree(REPOSITORY / name, folder / name, ignore=_unread)
         else:
             shutil.copy(REPOSITORY / name, folder / name)
+    for page in folder.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(crosslinks.crosslinked(text, PurePosixPath(page.relative_to(folder).as_posix())), encoding="utf-8")
     if failures := doctests.failures():
         raise ValueError("examples in docstrings fail:\n" + "\n".join(failures))
     api.write(folder / "api")

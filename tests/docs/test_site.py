@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
-from docs.site import doctests, links, names
+from docs.site import crosslinks, doctests, links, names
 from docs.site.docstrings import markdown
 from docs.site.paths import HTML
 from tests.huenet.browser import complaints, fetched, screen, started, until
@@ -51,6 +51,15 @@ def test_a_docstring_becomes_markdown() -> None:
 def test_broken_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text('<p id="here"><a href="#here"><a href="#there"><a href="b.html"><a href="https://x.org/y">')
     assert links.broken(tmp_path) == ["a.html: #there", "a.html: b.html"]
+
+
+def test_links_to_scripts_and_sources_lead_to_their_pages() -> None:
+    source = "../kernels/emd/__init__.py"
+    text = f"[bins](guides/bins.py) [`emd`]({source}) [`emd(p, q)`]({source}) [it]({source})"
+    assert crosslinks.crosslinked(text, PurePosixPath("docs/page.md")) == (
+        "[bins](../guides/bins.md) [`emd`](../api/huenet.kernels.emd.md) [`emd(p, q)`](../api/huenet.kernels.emd.md) "
+        "[it](../kernels/emd/__init__.py)"
+    )
 
 
 @pytest.fixture(scope="module")
