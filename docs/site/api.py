@@ -12,8 +12,18 @@ from . import names
 from .docstrings import markdown
 from .paths import REPOSITORY
 
-#: page -> what else to say of it: `equals` (which other library's result it is, and with which settings), `figure`, `caption`
-MORE: dict[str, dict[str, str]] = tomllib.loads((REPOSITORY / "docs" / "site" / "api.toml").read_text(encoding="utf-8"))
+#: page -> what else to say of it; the file says what there may be
+MORE: dict[str, dict[str, Any]] = tomllib.loads((REPOSITORY / "docs" / "site" / "api.toml").read_text(encoding="utf-8"))
+
+#: module of `huenet.compat` -> its section in docs/compat.md
+COMPAT = {
+    "contextual": "contextual",
+    "histogan": "histogan",
+    "kornia": "kornia",
+    "monai": "monai",
+    "torch": "torch-histc",
+    "voxelmorph": "voxelmorph-and-neurite",
+}
 
 
 def write(folder: Path) -> None:
@@ -69,13 +79,34 @@ def _page(public: names.Public, pages: set[str]) -> str:
     ]
     if "figure" in more:
         parts.append(f"![{more['caption']}](../figures/{more['figure']}.svg)\n\n*{more['caption']}*")
-    if "equals" in more:
-        parts.append(f"## Whose number is this\n\n{more['equals'].strip()}")
+    if whose := _whose(public, more):
+        parts.append(f"## Whose number is this\n\n{whose}")
     if kind == "class" and (own := names.members(value)):
         parts.append("## Methods")
         parts += [_member(public, *member, link) for member in own]
     parts.append(_source(public))
     return "\n\n".join(parts) + "\n"
+
+
+def _whose(public: names.Public, more: dict[str, Any]) -> str:
+    """Which other library's result it is, with which settings, and where that is tested."""
+    parts = []
+    if public.module.startswith("huenet.compat."):
+        section = COMPAT[public.module.rpartition(".")[2]]
+        parts.append(
+            f"That of the original of this name. [Its section](../docs/compat.md#{section}) says of which version, how near, where "
+            "it differs, and which tests hold it."
+        )
+    if "equals" in more:
+        parts.append("| equals | with | tested |\n|---|---|---|")
+        for claim in more["equals"]:
+            path, _, test = claim["test"].partition("::")
+            parts[-1] += f"\n| {claim['what']} | {claim['with']} | [{test.removeprefix('test_').replace('_', ' ')}](../{path}) |"
+    if "nobody" in more:
+        parts.append(f"No other library's. {more['nobody']}")
+    if "remark" in more:
+        parts.append(more["remark"])
+    return "\n\n".join(parts)
 
 
 def _signature(kind: str, name: str, value: Any, bound: bool = False) -> str:
