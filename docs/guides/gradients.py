@@ -115,8 +115,8 @@ axes[0].set_ylabel("y")
 # %% [markdown]
 # ## Mutual information
 #
-# Each arrow is what one sample's y gains by moving. Here it is to make more use of the range, down in the middle and up at the sides,
-# so that bins of y tell more bins of x apart.
+# Each arrow is what one sample's y gains by moving. Here it is to make more use of the range, down in the middle and up at the
+# sides, so that bins of y tell more bins of x apart.
 
 # %%
 bins = Bins(24, boundary="reflect", bandwidth=1.0)

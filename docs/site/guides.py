@@ -76,7 +76,7 @@ def _shown(kind: str, text: str) -> str:
             raise ValueError(f'a shell cell must be lines sh("command"), got {text!r}')
         return "```sh\n" + "\n".join(commands) + "\n```"
     if kind == "file":
-        written = re.fullmatch(r'write\("(.+?)", """\\\n(.*)"""\)', text, re.DOTALL)
+        written = re.fullmatch(r'write\(\s*"(.+?)",\s*"""\\\n(.*)""",?\s*\)', text, re.DOTALL)
         if written is None:
             raise ValueError(f'a file cell must be write("name", """text"""), got {text!r}')
         name, text = written.groups()
