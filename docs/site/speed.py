@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import readme
+from bench import page
 
 from .paths import REPOSITORY
 
 HEAD = """# Speed
 
-Made by `python -m bench run --suite cpu --device cpu` (`make bench`), and on a GPU by `make gpu`; where there is no table of a
-device, it has not been measured. The site takes the numbers from the results in the repository.
+How much time and memory do the operators save, against what people use today? Made from the results in the repository; how it is
+measured, what it does not show and where we lose stands in [bench/README.md](../bench/README.md).
 """
 
 
 def write(folder: Path) -> None:
     """``speed.md``. Raises ValueError where there are no results."""
-    section = readme.section(REPOSITORY / "bench" / "results")
-    section = section.replace(readme.BEGIN, HEAD).replace(readme.END, "")
+    text = page.page(REPOSITORY / "bench" / "results")
     for place in ("bench/", "docs/"):
-        section = section.replace(f"]({place}", f"](../{place}")
+        text = text.replace(f"]({place}", f"](../{place}")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "speed.md").write_text(section, encoding="utf-8")
+    (folder / "speed.md").write_text(f"{HEAD}\n{text}\n", encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
-from bench import plots, providers, readme, results, run, tables
+from bench import page, plots, providers, readme, results, run, tables
 from bench.cases import Case
 from bench.compare import compare
 from bench.run import EFFORTS, Measurement
@@ -118,7 +118,22 @@ def test_readme_section_is_generated_and_checked(make_results: Make, tmp_path: P
     assert readme.update(check=True, readme=page, folder=tmp_path)
     text = page.read_text()
     assert text.startswith("before\n\n") and text.endswith("\n\nafter\n") and "old" not in text
-    assert "| soft histogram, 64x64, batch 1, K=256 | 2 ms, 8.4 MB | 80 ms (40x), 168 MB (20x) |" in text
+    assert "| soft histogram, 64x64, batch 1, K=256 | 2 ms, 8.4 MB | 80 ms (40x), 168 MB (20x) |  |  |" in text
+
+
+def test_the_fastest_library_has_the_column(make_results: Make, tmp_path: Path) -> None:
+    results.save(make_results(torch=row(2.0), kornia=row(90.0, 80 << 20), monai=row(60.0, 80 << 20)), tmp_path / "cpu")
+    assert "|  |  | MONAI 60 ms (30x), 84 MB (10x) |" in readme.section(tmp_path)
+
+
+def test_the_page_has_a_row_for_each_rival(make_results: Make, tmp_path: Path) -> None:
+    results.save(make_results(torch=row(2.0), naive=row(80.0, 160 << 20), monai=row(60.0, 80 << 20)), tmp_path / "cpu")
+    text = page.page(tmp_path)
+    where = "soft histogram, 64x64, batch 1, K=256"
+    assert f"| MONAI | 1 | 30x | 30x, {where} | 30x, {where} | 10x |  |" in text and "| naive PyTorch | 1 | 40x |" in text
+    assert "`make gpu` makes this section" in text
+    with pytest.raises(ValueError, match="no results"):
+        page.page(tmp_path / "nowhere")
 
 
 def test_readme_without_markers_is_refused() -> None:
