@@ -46,8 +46,8 @@ def _suite(results: dict[str, Any], title: str, link: str, command: str) -> str:
         f"`{command}`; {tables.where(results)}. Median time and peak memory beyond the inputs, in parentheses how many times "
         "huenet's. Every result and gradient was checked against float64 before it was timed.",
         "### A row for each rival",
-        "Over all cases that both ran: how many times huenet's time and memory the rival takes, as a median, and where it is nearest "
-        "and farthest. Below 1x huenet is slower. What each computes, and how that differs from huenet's, stands "
+        "Over all cases that both ran: how many times huenet's time and memory the rival takes, as a median, and where it is "
+        "nearest and farthest. Below 1x huenet is slower. What each computes, and how that differs from huenet's, stands "
         f"[with the results]({link}/summary.md#providers).",
         rivals.table(results),
         "### The usual sizes",

@@ -25,8 +25,8 @@ def test_no_circle(files):
 
 
 def floors() -> list[set[str]]:
-    """The floors of README's drawing from the top, as what stands on them: folders, and modules beside them."""
-    drawing = re.search(r"┌.*?┘", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.DOTALL).group()
+    """The floors of docs/layout.md's drawing from the top, as what stands on them: folders, and modules beside them."""
+    drawing = re.search(r"┌.*?┘", (REPOSITORY / "docs" / "layout.md").read_text(encoding="utf-8"), re.DOTALL).group()
     return [set(re.findall(r"(\w+)(?:/|\.py)", floor.split(", in ")[0])) for floor in drawing.split("├")]
 
 
@@ -45,7 +45,7 @@ def test_the_house_is_as_readme_draws_it():
         own = part(module)
         for other in {part(name) for name in names} - {own, ""} if own else ():
             below = level[other] > level[own] or level[other] == level[own] == operators
-            assert below, f"{module} imports {other}, which is not below it in README's drawing"
+            assert below, f"{module} imports {other}, which is not below it in docs/layout.md's drawing"
 
 
 @pytest.mark.parametrize("files", [KERNELS, HUENET, BENCH], ids=["kernels", "huenet", "bench"])

@@ -1,4 +1,4 @@
-"""The README's Python examples run as they stand."""
+"""The Python examples of README and of the page on losses run as they stand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import torch
 
 from tests.paths import REPOSITORY
 
-EXAMPLES = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+PAGES = ("README.md", "docs/losses.md")
+EXAMPLES = [
+    example
+    for page in PAGES
+    for example in re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(encoding="utf-8"), re.DOTALL)
+]
 
 
 def names() -> dict[str, torch.Tensor]:
@@ -20,7 +25,7 @@ def names() -> dict[str, torch.Tensor]:
     return {name: value.requires_grad_(name.startswith("output")) for name, value in (images | pixels).items()}
 
 
-@pytest.mark.parametrize("example", [example for example in EXAMPLES if "huenet.load" not in example])
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_run(example: str) -> None:
     given = names()
     exec(example, given)
@@ -30,7 +35,11 @@ def test_examples_run(example: str) -> None:
 
 
 def test_there_are_examples():
-    assert len(EXAMPLES) >= 3
+    assert len(EXAMPLES) >= 6
+
+
+def test_readme_stays_one_page():
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
 
 PROMISES = re.findall(r"\| `(tests/[\w/]+\.py)::(\w+)` \|\n", (REPOSITORY / "docs" / "promises.md").read_text(encoding="utf-8"))
