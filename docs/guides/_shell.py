@@ -49,6 +49,15 @@ def photos(folder: str, *names: str, count: int = 8, side: int = 192) -> Path:
     return path
 
 
+def photo(name: str) -> str:
+    """One of scikit-image's photos, in the folder as NAME.png; returns the file's name."""
+    from PIL import Image
+    from skimage import data
+
+    Image.fromarray(getattr(data, name)()).save(FOLDER / f"{name}.png")
+    return f"{name}.png"
+
+
 def show(*files: str, title: str, height: float = 3.0) -> None:
     """Draw pictures of the folder beside each other, with their names."""
     import matplotlib.pyplot as plt
@@ -57,7 +66,9 @@ def show(*files: str, title: str, height: float = 3.0) -> None:
     pictures = [Image.open(FOLDER / file).convert("RGB") for file in files]
     widths = [picture.width / picture.height for picture in pictures]
     size = (min(height * sum(widths), 9.0), height)
-    _, axes = plt.subplots(1, len(files), figsize=size, width_ratios=widths, layout="constrained", num=title, squeeze=False)
+    _, axes = plt.subplots(
+        1, len(files), figsize=size, width_ratios=widths, layout="constrained", num=title, dpi=200, squeeze=False
+    )
     for ax, file, picture in zip(axes[0], files, pictures):
         ax.imshow(picture)
         ax.set_title(file, fontsize=9)

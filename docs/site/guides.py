@@ -1,7 +1,8 @@
 """Guides: scripts that are run, shown with what they print and draw.
 
-A script's cells begin with `# %%` (code) or `# %% [markdown]` (text, in comments), as editors and notebooks have it; of those that
-begin with `# %% [shell]`, calls of `sh`, the commands are shown, and of `# %% [file]`, a call of `write`, the file.
+A script's cells begin with `# %%` (code) or `# %% [markdown]` (text, in comments), as editors and notebooks have it. Three more
+kinds are code too: of `# %% [shell]`, calls of `sh`, the commands are shown; of `# %% [file]`, a call of `write`, the file; of
+`# %% [picture]` what is drawn and, beneath it, the commands.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 from .paths import REPOSITORY
 
 GUIDES = REPOSITORY / "docs" / "guides"
+_COMMAND = re.compile(r'^sh\("(.*)"\)$', re.MULTILINE)
 
 
 def scripts() -> list[Path]:
@@ -49,14 +51,17 @@ def page(script: Path, figures: Path) -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(text, f"{script.name}, cell {number}", "exec"), names)
-        parts.append(_shown(kind, text))
-        if printed.getvalue():
-            parts.append(f"```text\n{printed.getvalue().rstrip()}\n```")
+        pictures = []
         for title, figure in _drawn():
             drawn += 1
             name = f"{script.stem}-{drawn}.svg"
             figure.savefig(figures / name, metadata={"Date": None})
-            parts.append(f"![{title}](../figures/{name})")
+            pictures.append(f"![{title}](../figures/{name})")
+        if kind == "picture":
+            parts += [*pictures, _commands(text)]
+        else:
+            output = [f"```text\n{printed.getvalue().rstrip()}\n```"] if printed.getvalue() else []
+            parts += [_shown(kind, text), *output, *pictures]
     command = f"*This page is [docs/guides/{script.name}](../docs/guides/{script.name}), run: `python docs/guides/{script.name}`.*"
     return "\n\n".join([*parts, command]) + "\n"
 
@@ -64,17 +69,20 @@ def page(script: Path, figures: Path) -> str:
 def _cells(text: str) -> Iterator[tuple[str, str]]:
     for cell in text.split("# %%")[1:]:
         head, _, body = cell.partition("\n")
-        named = re.search(r"\[(markdown|shell|file)\]", head)
+        named = re.search(r"\[(markdown|shell|file|picture)\]", head)
         yield named.group(1) if named else "code", body.strip()
+
+
+def _commands(text: str) -> str:
+    return "```sh\n" + "\n".join(_COMMAND.findall(text)) + "\n```"
 
 
 def _shown(kind: str, text: str) -> str:
     """A cell of code as Markdown; commands as one types them, a file as what is in it."""
     if kind == "shell":
-        commands = re.findall(r'^sh\("(.*)"\)$', text, re.MULTILINE)
-        if len(commands) != len(text.splitlines()):
+        if len(_COMMAND.findall(text)) != len(text.splitlines()):
             raise ValueError(f'a shell cell must be lines sh("command"), got {text!r}')
-        return "```sh\n" + "\n".join(commands) + "\n```"
+        return _commands(text)
     if kind == "file":
         written = re.fullmatch(r'write\(\s*"(.+?)",\s*"""\\\n(.*)""",?\s*\)', text, re.DOTALL)
         if written is None:

@@ -54,3 +54,12 @@ def test_a_shell_cell_with_other_code_is_refused(tmp_path: Path) -> None:
     script.write_text('# %% [shell]\nprint("nothing")\n')
     with pytest.raises(ValueError, match="shell cell"):
         guides.page(script, tmp_path)
+
+
+def test_a_picture_stands_above_its_command(tmp_path: Path) -> None:
+    script = tmp_path / "toy.py"
+    script.write_text(
+        "# %% [picture]\nimport matplotlib.pyplot as plt\n\nsh = print\n"
+        'sh("huenet a")\nplt.figure(num="A line")\nplt.plot([1, 2])\n'
+    )
+    assert guides.page(script, tmp_path).startswith("![A line](../figures/toy-1.svg)\n\n```sh\nhuenet a\n```\n\n*This page")
