@@ -6,7 +6,7 @@ from . import tables
 from .tables import Results
 
 HUENET = ("triton", "torch", "reference", "huenet_order_1")
-HEADER = ["rival", "cases", "time, of huenet's", "least, at", "most, at", "memory, of huenet's", "did not run"]
+HEADER = ["rival", "cases", "time", "memory", "least time, at", "most time, at", "did not run"]
 
 
 def table(results: Results) -> str:
@@ -31,9 +31,9 @@ def _row(results: Results, name: str, base: str) -> list[str] | None:
         title + ("" if tables.PROVIDERS[name].gradient else ", forward only"),
         str(len(ratios)),
         tables.times(statistics.median(ratio for ratio, _ in ratios)),
+        tables.times(statistics.median(memory)) if memory else "?",
         f"{tables.times(least)}, {_where(nearest)}",
         f"{tables.times(most)}, {_where(farthest)}",
-        tables.times(statistics.median(memory)) if memory else "?",
         _not_run(cases, name),
     ]
 

@@ -58,16 +58,17 @@ def photo(name: str) -> str:
     return f"{name}.png"
 
 
-def show(*files: str, title: str, height: float = 3.0) -> None:
+def show(*files: str, title: str) -> None:
     """Draw pictures of the folder beside each other, with their names."""
     import matplotlib.pyplot as plt
     from PIL import Image
 
     pictures = [Image.open(FOLDER / file).convert("RGB") for file in files]
-    widths = [picture.width / picture.height for picture in pictures]
-    size = (min(height * sum(widths), 9.0), height)
+    shapes = [picture.width / picture.height for picture in pictures]
+    height = min(9 / sum(shapes), 3)
+    size = (height * sum(shapes), height + 0.3)
     _, axes = plt.subplots(
-        1, len(files), figsize=size, width_ratios=widths, layout="constrained", num=title, dpi=200, squeeze=False
+        1, len(files), figsize=size, width_ratios=shapes, layout="constrained", num=title, dpi=200, squeeze=False
     )
     for ax, file, picture in zip(axes[0], files, pictures):
         ax.imshow(picture)

@@ -2,7 +2,7 @@
 # # Gallery
 #
 # Pictures that this repository's commands make, each with its command beneath. Those of photos are painted anew whenever this page
-# is built, by the model in the package, which has seen drawn pictures only. Photos are scikit-image's: coffee by Rachel Michetti and
+# is built, by the model in the package, which has seen drawn pictures only. Photos are scikit-image's: coffee by Rachel Michetti,
 # cat (chelsea) by Stéfan van der Walt, both CC0; rocket by SpaceX; astronaut and hubble_deep_field by NASA, public domain.
 #
 # ## Painted photos
@@ -14,17 +14,15 @@ from _shell import photo, sh, show
 
 PHOTOS = {name: photo(name) for name in ("coffee", "rocket", "chelsea", "astronaut", "hubble_deep_field")}
 sh("huenet transfer coffee.png rocket.png --out cup-at-night.png")
-show("coffee.png", "rocket.png", "cup-at-night.png", title="A cup of coffee with a night sky's colours", height=2.2)
+show("coffee.png", "rocket.png", "cup-at-night.png", title="A cup of coffee with a night sky's colours")
 
 # %% [picture]
 sh("huenet transfer rocket.png coffee.png --out sky-of-coffee.png")
-show("rocket.png", "coffee.png", "sky-of-coffee.png", title="The night sky with the coffee's colours", height=2.2)
+show("rocket.png", "coffee.png", "sky-of-coffee.png", title="The night sky with the coffee's colours")
 
 # %% [picture]
 sh("huenet transfer astronaut.png hubble_deep_field.png --out astronaut-of-stars.png")
-show(
-    "astronaut.png", "hubble_deep_field.png", "astronaut-of-stars.png", title="An astronaut with far galaxies' colours", height=2.4
-)
+show("astronaut.png", "hubble_deep_field.png", "astronaut-of-stars.png", title="An astronaut with far galaxies' colours")
 
 # %% [markdown]
 # It knows nothing of what things are: skin turns with the rest.
@@ -52,7 +50,7 @@ show(
 sh("huenet transfer chelsea.png coffee.png --out hues.png")
 sh("huenet transfer chelsea.png coffee.png --out saturation.png --also saturation")
 sh("huenet transfer chelsea.png coffee.png --out both.png --also saturation value")
-show("chelsea.png", "hues.png", "saturation.png", "both.png", title="A cat: hues, saturation too, value too", height=1.5)
+show("chelsea.png", "hues.png", "saturation.png", "both.png", title="A cat: hues, saturation too, value too")
 
 # %% [markdown]
 # ## As in the paper
