@@ -38,7 +38,6 @@ show(
     "two-thirds.png",
     "cup-at-night.png",
     title="Nothing, a third, two thirds, all of the way",
-    height=1.6,
 )
 
 # %% [markdown]

@@ -65,7 +65,6 @@ show(
     "cups/coffee-0.png",
     "back/coffee-0.png",
     title="After eight steps",
-    height=2.6,
 )
 
 # %% [markdown]
