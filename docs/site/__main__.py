@@ -1,4 +1,5 @@
-"""`python -m docs.site`: build the site into build/site/html, where any warning, broken link or failing example is an error."""
+"""`python -m docs.site`: build the site into build/site/html, where any warning, broken link, hidden page or failing example
+is an error."""
 
 import shutil
 import sys
@@ -18,9 +19,12 @@ def main() -> int:
     broken = links.broken(HTML)
     for link in broken:
         print(f"broken link: {link}", file=sys.stderr)
-    if not code and not broken:
+    far = links.far(HTML)
+    for page in far:
+        print(f"more than two clicks from the front page: {page}", file=sys.stderr)
+    if not code and not broken and not far:
         print(f"{HTML / 'index.html'}")
-    return code or bool(broken)
+    return code or bool(broken or far)
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ def _page(public: names.Public, pages: set[str]) -> str:
         _signature(kind, public.page, value),
         markdown(inspect.getdoc(value) or "", link),
     ]
-    if "figure" in more:
-        parts.append(f"![{more['caption']}](../figures/{more['figure']}.svg)\n\n*{more['caption']}*")
+    for name, caption in more.get("figures", {}).items():
+        parts.append(f"![{caption}](../figures/{name}.svg)\n\n*{caption}*")
     if whose := _whose(public, more):
         parts.append(f"## Whose number is this\n\n{whose}")
     if kind == "class" and (own := names.members(value)):
@@ -131,8 +131,8 @@ def _member(public: names.Public, name: str, kind: str, member: Any, link: Any) 
 def _source(public: names.Public) -> str:
     """Where it is defined, and for an operator the derivation."""
     path = Path(inspect.getsourcefile(inspect.unwrap(public.value)) or "").resolve().relative_to(REPOSITORY.resolve())
-    text = f"Defined in [{path}](../{path})"
+    text = f"Defined in [`{path}`](../{path})"
     derivation = path.parent / "README.md"
     if (REPOSITORY / derivation).exists() and path.parts[0] == "kernels":
-        text += f"; formulas and algorithms: [{derivation}](../{derivation})"
+        text += f"; formulas and algorithms: [`{derivation}`](../{derivation})"
     return text + "."

@@ -1,4 +1,5 @@
-"""Every link inside the site leads to a file that is there, and to a place in it."""
+"""Every link inside the site leads to a file that is there, and to a place in it; and from the front page's text every page is two
+clicks away, the sidebar not counted."""
 
 from __future__ import annotations
 
@@ -12,14 +13,40 @@ class _Page(HTMLParser):
         super().__init__()
         self.ids: set[str] = set()
         self.links: list[str] = []
+        self.of_text: list[str] = []
+        self._inside = 0
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside += tag == "article"
+        if self._inside and tag == "a":
+            self.of_text += [value for name, value in attrs if name == "href" and value]
         for name, value in attrs:
             if name == "id" and value:
                 self.ids.add(value)
             elif name in ("href", "src") and value:
                 self.links.append(value)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside -= tag == "article"
+
+
+#: pages that Sphinx makes for itself
+UNASKED = {"genindex.html", "search.html"}
+
+
+def far(folder: Path, clicks: int = 2) -> list[str]:
+    """The pages that cannot be reached from ``index.html`` by so many links in texts."""
+    folder = folder.resolve()
+    pages = {path: _Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")}
+    reached = {folder / "index.html"}
+    for _ in range(clicks):
+        reached |= {
+            (path.parent / unquote(urlsplit(link).path)).resolve()
+            for path in reached & pages.keys()
+            for link in pages[path].of_text
+        }
+    return sorted(path.relative_to(folder).as_posix() for path in pages.keys() - reached if path.name not in UNASKED)
 
 
 def broken(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_links_to_scripts_and_sources_lead_to_their_pages() -> None:
     )
 
 
+def test_pages_far_from_the_front_are_found(tmp_path: Path) -> None:
+    for page, following in zip("abcd", "bcde"):
+        name = "index" if page == "a" else page
+        (tmp_path / f"{name}.html").write_text(f'<nav><a href="d.html"></nav><article><a href="{following}.html"></article>')
+    assert links.far(tmp_path) == ["d.html"]
+
+
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with started(tmp_path_factory.mktemp("browser")) as browser:
@@ -77,7 +85,21 @@ def site() -> Path:
     return HTML
 
 
-PAGES = ("index", "README", "api/index", "api/huenet.kernels.soft_histogram", "commands/train", "docs/compat", "kernels/README")
+PAGES = (
+    "index",
+    "README",
+    "api/index",
+    "api/huenet.kernels.soft_histogram",
+    "commands/train",
+    "docs/compat",
+    "docs/papers",
+    "docs/troubleshooting",
+    "guides/gallery",
+    "guides/several_gpus",
+    "kernels/README",
+    "kernels/joint_histogram/README",
+    "pages/speed",
+)
 
 
 @pytest.mark.parametrize("width", [400, 1400])
@@ -93,7 +115,17 @@ def test_pages_fit_a_window(chrome: Any, site: Path, width: int) -> None:
     assert fetched(chrome) <= {"file", "data", "chrome"}  # the last are the browser's own pages
 
 
-def test_search_finds(chrome: Any, site: Path) -> None:
-    chrome.get((site / "search.html").as_uri() + "?q=soft_histogram")
-    found = "return [...document.querySelectorAll('#search-results li a')].map(link => link.getAttribute('href')).join(' ')"
-    until(chrome, f"return ({found.removeprefix('return ')}).includes('huenet.kernels.soft_histogram.html')")
+SEARCHES = {
+    "soft_histogram": "huenet.kernels.soft_histogram.html",
+    "wasserstein_distance": "huenet.kernels.emd.html",
+    "slower backend": "troubleshooting.html",
+    "HarmonicGAN": "papers.html",
+    "torchrun": "several_gpus.html",
+}
+
+
+@pytest.mark.parametrize("asked", SEARCHES)
+def test_search_finds(chrome: Any, site: Path, asked: str) -> None:
+    chrome.get((site / "search.html").as_uri() + f"?q={quote(asked)}")
+    found = "[...document.querySelectorAll('#search-results li a')].map(link => link.getAttribute('href')).join(' ')"
+    until(chrome, f"return ({found}).includes('{SEARCHES[asked]}')")
