@@ -48,7 +48,15 @@ def stage(folder: Path) -> None:
     commands.write(folder / "commands")
     guides.write(folder / "guides", folder / "figures")
     speed.write(folder / "pages")
-    shutil.copy(REPOSITORY / "docs" / "site" / "index.md", folder / "index.md")
+    (folder / "index.md").write_text(front(folder / "docs"), encoding="utf-8")
+
+
+def front(pages: Path) -> str:
+    """The front page, with links to those of ``pages`` that it does not name, by their titles."""
+    text = (REPOSITORY / "docs" / "site" / "index.md").read_text(encoding="utf-8")
+    others = [page for page in sorted(pages.glob("*.md")) if f"(docs/{page.name})" not in text]
+    titles = [page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in others]
+    return text.replace("<!-- pages -->", ", ".join(f"[{title}](docs/{page.name})" for title, page in zip(titles, others)))
 
 
 def _unread(folder: str, names: list[str]) -> list[str]:

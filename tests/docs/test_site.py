@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from docs.site import crosslinks, doctests, links, names
+from docs.site import crosslinks, doctests, links, names, stage
 from docs.site.docstrings import markdown
 from docs.site.paths import HTML
 from tests.huenet.browser import complaints, fetched, screen, started, until
@@ -61,6 +61,13 @@ def test_links_to_scripts_and_sources_lead_to_their_pages() -> None:
         "[bins](../guides/bins.md) [`emd`](../api/huenet.kernels.emd.md) [`emd(p, q)`](../api/huenet.kernels.emd.md) "
         "[it](../kernels/emd/__init__.py)"
     )
+
+
+def test_the_front_page_names_every_page(tmp_path: Path) -> None:
+    (tmp_path / "promises.md").write_text("# What is promised\n")
+    (tmp_path / "new.md").write_text("# A new page\n\nText.\n")
+    text = stage.front(tmp_path)
+    assert "| all else | [A new page](docs/new.md) |" in text
 
 
 def test_pages_far_from_the_front_are_found(tmp_path: Path) -> None:
