@@ -39,10 +39,10 @@ class ExperimentDigits:
     photos: Path
     """Folder of photos, for the patches."""
     out: Path
-    """Folder for table.md, the digits, and a folder for each training."""
+    """Folder for table.md, translations.png, the digits, and a folder for each training."""
     methods: tuple[Literal["gan", "cyclegan", "gcgan-rot", "gcgan-vf"], ...] = ("gan", "cyclegan", "gcgan-rot", "gcgan-vf")
     """Methods, each without and with structure consistency."""
-    structure_weights: tuple[float, ...] = (60.0,)
+    structure_weights: tuple[float, ...] = (40.0,)
     """Weights of structure consistency, each a row of its own. Which is good depends on the data: docs/digits.md."""
     structure_form: Literal["published", "gaussian"] = "published"
     """Its kernels, as of huenet translate train; so the next two."""
@@ -82,8 +82,8 @@ class ExperimentDigits:
                     trial.measure(digits, judges)
 
             left = running.run_trials(plan, run, self.jobs, self.minutes, "digits")
-            self._write_table(digits, judges)
-        print(f"written to {self.out}: table.md{running.what_is_left(left, plan)}")
+            self._write_results(digits, judges)
+        print(f"written to {self.out}: table.md, translations.png{running.what_is_left(left, plan)}")
         return 0
 
     def _plan(self) -> "list[Trial]":
@@ -143,12 +143,16 @@ class ExperimentDigits:
         looks = tqdm(digits.train.items(), "classifiers", disable=None, leave=False)
         return {look: train_classifier(images, digits.train_labels) for look, images in looks}
 
-    def _write_table(self, digits: "Digits", judges: "dict[Look, DigitClassifier]") -> None:
+    def _write_results(self, digits: "Digits", judges: "dict[Look, DigitClassifier]") -> None:
+        from .. import plotting
+        from ..translation.digit_figures import translations
         from ..translation.digit_trials import rows, table
         from ..translation.judges import accuracy
 
+        found = rows(self.out, self.steps)
+        plotting.save(translations(digits, found), self.out / "translations.png")
         real = {look: accuracy(judge, digits.test[look], digits.test_labels) for look, judge in judges.items()}
-        text = table(rows(self.out, self.steps), real)
+        text = table(found, real)
         with replacing(self.out / "table.md") as temporary:
             temporary.write_text(text, encoding="utf-8")
         print(text)

@@ -18,7 +18,7 @@ from ..files import replacing
 from ..networks import DigitClassifier
 from ..training.metrics_log import training_minutes
 from .config import DIRECTIONS, Direction
-from .digits import LOOKS, Digits, Look
+from .digits import LOOKS, Digits, Look, write_pngs
 from .judges import accuracy, train_classifier
 from .methods import PRESETS, configuration
 from .model import load_translator
@@ -29,6 +29,8 @@ LOOK_OF: dict[str, Look] = dict(zip("ab", LOOKS))
 BATCH = PRESETS["digits"].train.batch_size
 TITLES = {"a-to-b": "MNIST to MNIST-M", "b-to-a": "MNIST-M to MNIST"}
 USES = {"test": "as test set", "training": "as training set"}
+SHOWN = 20
+"""Of the translated test digits, how many are kept as pictures."""
 COLUMNS = [(use, direction) for use in USES for direction in DIRECTIONS]
 PUBLISHED = {
     ("gan", False): ("54.6 ± 40.5", "80.3 ± 3.5", "45.7 ± 31.2", "95.5 ± 0.4"),
@@ -126,6 +128,7 @@ class Trial:
         for direction in model.config.trained:
             source, target = LOOK_OF[source_of(direction)], LOOK_OF[target_of(direction)]
             translated = translate_digits(model, digits.test[source], direction)
+            write_pngs(translated[:SHOWN], pictures(self.folder, self.steps, direction))
             found["test"][direction] = accuracy(judges[target], translated, digits.test_labels)
             learner = train_classifier(translate_digits(model, digits.train[source], direction), digits.train_labels)
             found["training"][direction] = accuracy(learner, digits.test[target], digits.test_labels)
@@ -134,6 +137,11 @@ class Trial:
         record = {**about, "minutes": training_minutes(self.folder, BATCH), **found}
         with replacing(self.report) as temporary:
             temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def pictures(folder: Path, steps: int, direction: Direction) -> Path:
+    """The folder, in that of a trial, of some test digits that it has translated after so many steps."""
+    return folder / "translated" / f"{direction}-{steps}"
 
 
 @torch.no_grad()
@@ -145,7 +153,10 @@ def translate_digits(model: Generators, images: Tensor, direction: Direction) ->
 
 @dataclass(frozen=True)
 class Row:
-    """What trials that differ in their seeds alone came to: accuracies by column, a value for each seed that has it."""
+    """What trials that differ in their seeds alone came to: accuracies by column, a value for each seed that has it.
+
+    ``folder``: of the first seed's trial, after ``steps``.
+    """
 
     method: str
     structure: Structure
@@ -153,27 +164,40 @@ class Row:
     seeds: list[int]
     minutes: list[float]
     values: dict[tuple[str, Direction], list[float]]
+    folder: Path
+    steps: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.method}, SCC {self.structure}" if self.structure.weight else self.method
+
+    def pictures(self, direction: Direction) -> list[Path]:
+        """Test digits that the first seed's trial has translated, in their order; none where it has not this direction."""
+        return sorted(pictures(self.folder, self.steps, direction).glob("*.png"))
 
     @classmethod
-    def of(cls, records: Sequence[dict[str, Any]]) -> Self:
+    def of(cls, found: Mapping[Path, dict[str, Any]], steps: int) -> Self:
+        """Of what the trials in these folders have written after so many steps."""
+        records = list(found.values())
         first = records[0]
         values = {(use, way): [record[use][way] for record in records if way in record[use]] for use, way in COLUMNS}
         seeds = sorted({record["seed"] for record in records})
-        structure = Structure(**first["structure"])
-        return cls(first["method"], structure, first["width"], seeds, [record["minutes"] for record in records], values)
+        structure, minutes = Structure(**first["structure"]), [record["minutes"] for record in records]
+        return cls(first["method"], structure, first["width"], seeds, minutes, values, next(iter(found)), steps)
 
 
 def rows(out: Path, steps: int) -> list[Row]:
     """Of all trials in ``out`` that were measured after so many steps: those of both directions first, by method as published, then
     by structure."""
     order = [method for method, _ in PUBLISHED]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob(f"*/*/seed*/accuracy-{steps}.json"))]
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for record in records:
+    paths = sorted(out.glob(f"*/*/seed*/accuracy-{steps}.json"))
+    records = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+    groups: dict[tuple[Any, ...], dict[Path, dict[str, Any]]] = {}
+    for folder, record in records.items():
         about = tuple(record["structure"][field.name] for field in fields(Structure))
         key = record["directions"] != "both", order.index(record["method"]), record["width"], *about
-        groups.setdefault((*key[:4], *map(str, key[4:])), []).append(record)  # None and numbers have no order
-    return [Row.of(groups[key]) for key in sorted(groups)]
+        groups.setdefault((*key[:4], *map(str, key[4:])), {})[folder] = record  # None and numbers have no order
+    return [Row.of(groups[key], steps) for key in sorted(groups)]
 
 
 def table(found: Sequence[Row], real: Mapping[Look, float]) -> str:

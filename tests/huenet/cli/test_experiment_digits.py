@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from huenet.cli import main, trials
 from huenet.files import claimed
@@ -47,16 +48,18 @@ def test_a_table_of_every_method_that_goes_on(
 ) -> None:
     assert main(line(mnist, folder, tmp_path, "--seeds", "1")) == 0 and len(here) == 8
     assert [row[:4] for row in cells(tmp_path)] == [
-        [method, structure, "2", "1"] for method in ("gan", "cyclegan", "gcgan-rot", "gcgan-vf") for structure in ("none", "60")
+        [method, structure, "2", "1"] for method in ("gan", "cyclegan", "gcgan-rot", "gcgan-vf") for structure in ("none", "40")
     ]
     assert all(0 <= float(row[column]) <= 100 for row in cells(tmp_path) for column in (5, 7, 9, 11))
+    with Image.open(tmp_path / "translations.png") as figure:
+        assert figure.width > 1500
     assert "Classifiers of true test digits: MNIST" in capsys.readouterr().out
     # what was done is not done again; of the first method alone there are more seeds, and the table keeps the others
     assert main(line(mnist, folder, tmp_path, "--seeds", "2")) == 0 and len(here) == 10
     assert [row[3] for row in cells(tmp_path)] == ["2", "2", *6 * "1"]
     more = line(mnist, folder, tmp_path, "--methods", "gan", "--seeds", "1", "--structure-weights", "5", "300")
     assert main(more) == 0 and len(here) == 12
-    assert [row[1] for row in cells(tmp_path)][:4] == ["none", "5", "60", "300"]
+    assert [row[1] for row in cells(tmp_path)][:4] == ["none", "5", "40", "300"]
 
 
 def test_more_steps_go_on_with_the_same_training(
@@ -86,8 +89,8 @@ def test_it_runs_huenet_in_processes_two_at_a_time(
     assert main(line(mnist, folder, tmp_path, "--methods", "gan", "--seeds", "1", "--jobs", "2")) == 0
     assert len(cells(tmp_path)) == 2
     assert "left" not in capsys.readouterr().out
-    record = json.loads(next(tmp_path.glob("gan-*/scc-60/seed0/accuracy-2.json")).read_text())
-    assert record["structure"]["weight"] == 60 and set(record["test"]) == set(record["training"]) == {"a-to-b", "b-to-a"}
+    record = json.loads(next(tmp_path.glob("gan-*/scc-40/seed0/accuracy-2.json")).read_text())
+    assert record["structure"]["weight"] == 40 and set(record["test"]) == set(record["training"]) == {"a-to-b", "b-to-a"}
 
 
 def test_other_digits_are_refused(

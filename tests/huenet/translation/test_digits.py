@@ -12,7 +12,8 @@ from PIL import Image
 
 from huenet.cli.arguments import parse
 from huenet.networks import DigitClassifier
-from huenet.translation.digit_trials import PUBLISHED, Structure, Trial, rows, table
+from huenet.translation.digit_figures import translations
+from huenet.translation.digit_trials import PUBLISHED, SHOWN, Structure, Trial, pictures, rows, table
 from huenet.translation.digits import LOOKS, Digits, blended, make_digits, read_mnist, write_pngs
 from huenet.translation.judges import accuracy, train_classifier
 from tests.huenet.translation.handwriting import bars, written
@@ -134,13 +135,14 @@ def test_a_trial_is_a_command(method: str, tmp_path: Path) -> None:
     assert with_none.folder != trial.folder
 
 
-def record(out: Path, steps: int = 9, **changes: object) -> None:
+def record(out: Path, steps: int = 9, **changes: object) -> Path:
     about = {"method": "gan", "structure": vars(Structure()), "seed": 0, "width": 8, "minutes": 2.0, "directions": "both"}
     found = {"test": {"a-to-b": 0.5, "b-to-a": 0.7}, "training": {"a-to-b": 0.25}}
     folder = out / "m" / str(changes.get("folder", "s")) / f"seed{changes.get('seed', 0)}"
     folder.mkdir(parents=True, exist_ok=True)
     known = {key: value for key, value in changes.items() if key != "folder"}
     (folder / f"accuracy-{steps}.json").write_text(json.dumps(about | found | known))
+    return folder
 
 
 def test_the_table_has_means_and_deviations_of_its_steps_alone(tmp_path: Path) -> None:
@@ -156,3 +158,18 @@ def test_the_table_has_means_and_deviations_of_its_steps_alone(tmp_path: Path) -
     assert gan[5:] == ["60.0 ± 14.1", "54.6 ± 40.5", "70.0 ± 0.0", "80.3 ± 3.5", "25.0 ± 0.0", "45.7 ± 31.2", "", "95.5 ± 0.4"]
     assert cycle[:7] == ["cyclegan", "60", "8", "1", "2.0", "50.0", "96.7 ± 0.1"]
     assert len(lines[2].split("|")) == len(lines[3].split("|")) == len(lines[4].split("|"))
+
+
+def test_the_figure_shows_what_each_row_made_after_these_steps(digits: Digits, tmp_path: Path) -> None:
+    made = torch.randint(256, (SHOWN, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    write_pngs(made, pictures(record(tmp_path), 9, "a-to-b"))
+    write_pngs(255 - made, pictures(record(tmp_path, steps=8), 8, "a-to-b"))
+    record(tmp_path, folder="t", structure=vars(Structure(40.0)))
+    axes = translations(digits, rows(tmp_path, 9)).axes
+    shown = [(axis.get_ylabel(), axis.images[0].get_array()) for axis in axes if axis.images]
+    assert [name for name, _ in shown] == ["source", "gan", "target", "source", "target"]
+    assert [axis.texts[0].get_text() for axis in axes if not axis.images] == ["MNIST to MNIST-M", "MNIST-M to MNIST"]
+    expected = torch.cat(list(made), -1).permute(1, 2, 0).numpy() / 255
+    np.testing.assert_allclose(shown[1][1], expected, atol=1e-6)  # a byte over 255 in float32
+    true = torch.cat(list(digits.test["mnist-m"][:SHOWN]), -1).permute(1, 2, 0).numpy() / 255
+    np.testing.assert_allclose(shown[2][1], true, atol=1e-6)
