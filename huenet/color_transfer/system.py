@@ -32,13 +32,12 @@ class ColorTransfer:
     def __init__(self, config: Config, photos: Photos, world: World = ALONE) -> None:
         if photos.size != config.model.size:
             raise ValueError(f"photos must have the model's size {config.model.size}, got {photos.size}")
-        if photos.images.shape[1] != 3:
-            raise ValueError(f"photos must have 3 channels, got {photos.images.shape[1]}")
+        if photos.channels != 3:
+            raise ValueError(f"photos must have 3 channels, got {photos.channels}")
         self.config, self.world, train = config, world, config.train
         trained_on, held_out = hold_out(photos, train.hold_out, train.seed)
-        self.stream = PairStream(
-            trained_on.to(world.device), train.batch_size, train.seed, train.flips, train.crop, world.rank, world.size
-        )
+        here = trained_on.to(world.device)
+        self.stream = PairStream(here, train.batch_size, train.seed, train.flips, train.crop, world.rank, world.size, world.device)
         shown = held_out if len(held_out) > 1 else trained_on
         first = range(min(SAMPLES, len(shown)))  # as sources; the target of each is its successor
         self.samples = shown.pictures(first), shown.pictures([(index + 1) % len(shown) for index in first])

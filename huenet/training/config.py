@@ -103,10 +103,12 @@ class BaseTrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """How to run; none of these changes the result, so they may differ when a run is resumed."""
+    """How to run; none of these changes the result beyond rounding, so they may differ when a run is resumed."""
 
     device: str = "auto"
     """cpu, cuda, cuda:1, ... auto: the GPU where there is one."""
+    compile: bool = False
+    """Compile networks and losses at first: minutes, for steps that take less time. On a GPU steps are then replayed as graphs."""
     checkpoint_every: int = 500
     """Steps between checkpoints."""
     sample_every: int = 500
@@ -117,6 +119,11 @@ class RunConfig:
     """Stop with a checkpoint after this many minutes; the same command goes on from there."""
     progress: bool = True
     """Show the progress bar."""
+
+    @property
+    def compiler(self) -> str | None:
+        """The backend of ``torch.compile`` that steps are compiled by, if they are."""
+        return "inductor" if self.compile else None
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -80,7 +80,19 @@ class TrainingRun:
         self._opened.close()
 
     def proceed(self) -> Outcome:
-        """Train to the last step, or until Ctrl-C, SIGTERM or the time limit, and save."""
+        """Train to the last step, or until Ctrl-C, SIGTERM or the time limit, and save.
+
+        Where one of several processes has died, the others raise `TrainingError` as soon as they wait for it.
+        """
+        try:
+            return self._proceed()
+        except RuntimeError as error:
+            if not self.world.is_broken(error):
+                raise
+            where = f"at step {self.step}; {self._last_good()}"
+            raise TrainingError(f"another process of the {self.world.size} that train is gone, {where}") from error
+
+    def _proceed(self) -> Outcome:
         last, every = self.train.steps, self.run
         stopped_by = saved = None
         with self._progress() as bar, caught_signals() as caught:
@@ -132,7 +144,11 @@ class TrainingRun:
 
     def _last_good(self) -> str:
         path = self.out / CHECKPOINT
-        return f"the last good checkpoint is {path}" if path.exists() else "there is no checkpoint yet"
+        return (
+            f"the last good checkpoint is {path}, from which the same command goes on"
+            if path.exists()
+            else "there is no checkpoint yet"
+        )
 
     def _stopped_by(self, caught: list[signal.Signals]) -> Reason | None:
         """Why all processes should stop now, because one of them caught a signal or is late; the same in each of them."""

@@ -1,18 +1,20 @@
 """Networks and what trains them: optimisers, schedule, running averages, mixed precision, several processes, and their state."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from .checkpoint import CheckpointError, flatten, load_module, unflatten, with_prefix, without_prefix
 from .config import BaseTrainConfig
 from .distributed import World
+
+Function = TypeVar("Function", bound=Callable)
 
 
 class TrainedNetworks:
@@ -29,7 +31,10 @@ class TrainedNetworks:
 
     ``rates``: each network's learning rate, before schedule and warm-up. ``averages``: by network the name under which `state`
     keeps a running average of its weights, if ``settings.ema`` asks for one. Networks are moved to the device in place; `parallel`
-    has them averaging their gradients over all processes.
+    has them averaging their gradients over all processes. With a compiler in ``world`` networks are compiled, each as one graph;
+    what else a step computes may be `compiled`.
+
+    The host never waits for the device here.
     """
 
     def __init__(
@@ -45,16 +50,21 @@ class TrainedNetworks:
         self.half = settings.precision == "bfloat16" or (settings.precision == "auto" and world.device.type == "cuda")
         self.networks = {name: self._place(network) for name, network in networks.items()}
         self.average_names = averages if settings.ema else {}
-        self.averages = {
-            name: AveragedModel(self.networks[name], multi_avg_fn=self._average, use_buffers=True) for name in self.average_names
-        }
+        self.averages = {name: RunningAverage(self.networks[name]) for name in self.average_names}
         betas = settings.beta1, settings.beta2
-        self.optimizers = {name: torch.optim.Adam(network.parameters(), betas=betas) for name, network in self.networks.items()}
+        self.optimizers = {
+            name: torch.optim.Adam(network.parameters(), betas=betas, fused=True) for name, network in self.networks.items()
+        }
+        for network in self.networks.values():
+            if world.compiler is not None:
+                network.compile(**_how(world))  # in place: names in its state stay as they are
         self.parallel = {name: world.wrap(network) for name, network in self.networks.items()}
 
     def begin(self, step: int) -> None:
         """Set what depends on the step: the random seed, the learning rates, and the decay of the running averages."""
         settings = self.settings
+        if self.world.compiler is not None:
+            torch.compiler.cudagraph_mark_step_begin()  # results of the last step may be overwritten
         torch.manual_seed(step_seed(settings.seed, step, self.world.rank))
         factor = min(1.0, (step + 1) / (settings.warmup + 1))
         if settings.schedule == "cosine":
@@ -71,6 +81,10 @@ class TrainedNetworks:
         """Context in which networks compute in bfloat16, if that is the precision."""
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.half)
 
+    def compiled(self, function: Function) -> Function:
+        """The function, compiled as one graph if ``world`` has a compiler. Neither backward passes nor steps may lie in it."""
+        return function if self.world.compiler is None else torch.compile(function, **_how(self.world))
+
     def descend(self, loss: Tensor, *names: str) -> None:
         """One step of the networks called ``names`` down the gradient of a scalar; their running averages follow."""
         for name in names:
@@ -79,7 +93,7 @@ class TrainedNetworks:
         for name in names:
             self.optimizers[name].step()
             if name in self.averages:
-                self.averages[name].update_parameters(self.networks[name])
+                self.averages[name].follow(self.networks[name], self.decay)
 
     def weights(self, name: str) -> dict[str, Tensor]:
         """A network's state dictionary to use it with: of its running average, if there is one."""
@@ -104,6 +118,7 @@ class TrainedNetworks:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
         for name, average in self.averages.items():
             load_module(path, average, without_prefix(self.average_names[name], tensors))
+            average.begun = bool(average.n_averaged)
 
     def _moments(self, path: Path, name: str, tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         """Adam's state of a network. What it divides by and takes the root of must be as a step leaves it."""
@@ -122,13 +137,42 @@ class TrainedNetworks:
             raise CheckpointError(f"{path} has a damaged state of the {name}'s optimiser: it is negative")
         return moments
 
-    def _average(self, averaged: Any, current: Any, count: Any) -> None:
-        get_ema_multi_avg_fn(self.decay)(averaged, current, count)
-
     def _place(self, network: nn.Module) -> nn.Module:
         network.to(self.world.device, self.dtype)
         # Convolutions on tensor cores read channels last; on a CPU it gains nothing.
         return network.to(memory_format=torch.channels_last) if self.world.device.type == "cuda" else network
+
+
+class RunningAverage(AveragedModel):
+    """torch's, which all of a network's numbers join in one call, and which keeps on the host whether it has begun: torch's own
+    update asks the device each time."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network, use_buffers=True)
+        self.begun = False
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module, decay: float) -> None:
+        """``decay`` of the average and the rest of the network as it is now; what are no fractions, such as counts, as they are."""
+        pairs = list(zip(_numbers(self.module), _numbers(network), strict=True))
+        fractions = [pair for pair in pairs if pair[0].is_floating_point()] if self.begun else []
+        if fractions:
+            torch._foreach_lerp_(*map(list, zip(*fractions)), 1 - decay)
+        if len(fractions) < len(pairs):
+            copied = [pair for pair in pairs if not (self.begun and pair[0].is_floating_point())]
+            torch._foreach_copy_(*map(list, zip(*copied)))
+        self.begun = True
+        self.n_averaged += 1
+
+
+def _numbers(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+def _how(world: World) -> dict[str, Any]:
+    """Options of ``torch.compile``: a graph break is an error; on a GPU, where launches take time, graphs are replayed."""
+    replayed = world.compiler == "inductor" and world.device.type == "cuda"
+    return {"fullgraph": True, "dynamic": False, "backend": world.compiler, "mode": "reduce-overhead" if replayed else None}
 
 
 def step_seed(*key: int) -> int:

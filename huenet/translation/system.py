@@ -59,7 +59,7 @@ class Translation:
             side: _as_photos(f"photos_{side}", some, config.model.size).with_channels(given[side])
             for side, some in zip(SIDES, (photos_a, photos_b))
         }
-        channels = {side: some.images.shape[1] for side, some in photos.items()}
+        channels = {side: some.channels for side, some in photos.items()}
         if config.loss.identity_weight and channels["a"] != channels["b"]:
             sides = f"A has {channels['a']} channel{'s' * (channels['a'] > 1)} and B {channels['b']}"
             raise ValueError(f"identity_weight must be 0 where {sides}, got {config.loss.identity_weight:g}")
@@ -74,6 +74,7 @@ class Translation:
                 train.crop,
                 world.rank,
                 world.size,
+                world.device,
             )
             shown = held_out if len(held_out) else trained_on
             self.samples[side] = shown.pictures(range(min(SAMPLES, len(shown))))
