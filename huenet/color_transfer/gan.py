@@ -7,6 +7,7 @@ from ..color import color_weights, rgb_to_hsv, wrap_hue
 from ..kernels.common.devices import sent
 from ..losses import HueNetLoss, LossParts
 from ..training.distributed import World
+from ..training.parts import LOSSES
 from ..training.trained_networks import TrainedNetworks, step_seed
 from .config import Config
 from .generator import HueDiscriminator
@@ -27,8 +28,8 @@ class HueGAN:
         self.networks = TrainedNetworks(networks, rates, train, world, averages={"generator": "average"})
         self.loss = HueNetLoss.from_config(config.loss)
         self._turned = self.networks.compiled(self._hsv_turned)
-        self._generator_losses = self.networks.compiled(self._losses_of_generator)
-        self._discriminator_loss = self.networks.compiled(self.loss.adversarial.discriminator)
+        self._generator_losses = self.networks.compiled(self._losses_of_generator, LOSSES)
+        self._discriminator_loss = self.networks.compiled(self._loss_of_discriminator, LOSSES)
         self._nothing = torch.zeros((), dtype=self.networks.dtype, device=world.device)
 
     def step(self, step: int, source: Tensor, target: Tensor) -> dict[str, Tensor]:
@@ -39,12 +40,13 @@ class HueGAN:
         networks, train = self.networks, self.config.train
         networks.begin(step)
         source_hsv, target_hsv = self._turned(source, target, self._angles(step) if train.hue_jitter else None)
-        with networks.autocast():
-            hue = networks.parallel["generator"](source_hsv, target_hsv)
-        judged = self._nothing
+        hue = networks.apply("generator", source_hsv, target_hsv)
+        judged, fake_logits = self._nothing, None
         if self.discriminator is not None:
-            judged = self._step_discriminator(source_hsv, torch.cat([hue.detach(), source_hsv[:, 1:]], dim=1))
-        parts = self._generator_losses(hue, source_hsv, target_hsv)
+            painted = torch.cat([hue, source_hsv[:, 1:]], dim=1)
+            judged = self._step_discriminator(source_hsv, painted.detach())
+            (fake_logits,) = networks.apply("discriminator", painted, learns=False)
+        parts = self._generator_losses(hue, source_hsv, target_hsv, fake_logits)
         networks.descend(parts.total, "generator")
         return {**{name: value.detach() for name, value in parts._asdict().items()}, "discriminator": judged}
 
@@ -56,19 +58,16 @@ class HueGAN:
 
     def _step_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         self.discriminator.requires_grad_(True)
-        with self.networks.autocast():
-            real_logits, fake_logits = self.networks.parallel["discriminator"](real, fake)
-        loss = self._discriminator_loss(real_logits, fake_logits)
+        loss = self._discriminator_loss(*self.networks.apply("discriminator", real, fake))
         self.networks.descend(loss, "discriminator")
         # The generator's step needs gradients through the discriminator, not of it.
         self.discriminator.requires_grad_(False)
         return loss.detach()
 
-    def _losses_of_generator(self, hue: Tensor, source_hsv: Tensor, target_hsv: Tensor) -> LossParts:
-        fake_logits = None
-        if self.discriminator is not None:
-            with self.networks.autocast():
-                (fake_logits,) = self.discriminator(torch.cat([hue, source_hsv[:, 1:]], dim=1))
+    def _loss_of_discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        return self.loss.adversarial.discriminator(real_logits, fake_logits)
+
+    def _losses_of_generator(self, hue: Tensor, source_hsv: Tensor, target_hsv: Tensor, fake_logits: Tensor | None) -> LossParts:
         voters = {"output_weights": source_hsv, "target_weights": target_hsv} if self.config.loss.weighting == "color" else {}
         weights = {name: color_weights(hsv) for name, hsv in voters.items()}
         return self.loss(hue, target_hsv[:, :1], source_hsv[:, :1], fake_logits=fake_logits, **weights)

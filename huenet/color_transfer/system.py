@@ -12,6 +12,7 @@ from ..data import PairStream, Photos, hold_out
 from ..data.images import sample_grid
 from ..losses import LossParts
 from ..training.distributed import ALONE, World
+from ..training.parts import of_part
 from .config import Config
 from .gan import HueGAN
 from .model import save_generator
@@ -42,11 +43,12 @@ class ColorTransfer:
         first = range(min(SAMPLES, len(shown)))  # as sources; the target of each is its successor
         self.samples = shown.pictures(first), shown.pictures([(index + 1) % len(shown) for index in first])
         self.data = {"trained_on": trained_on.names, "held_out": held_out.names, "pixels": photos.digest()}
+        self._batch = of_part("data", self.stream.batch)
         self.gan = HueGAN(config, world)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Train on this process's share of the step's batch; returns its losses, scalars."""
-        return self.gan.step(step, *self.stream.batch(step))
+        return self.gan.step(step, *self._batch(step))
 
     def sample(self) -> Image.Image:
         """The same few pairs, held out if possible, painted."""

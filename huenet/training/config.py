@@ -117,6 +117,9 @@ class RunConfig:
     """Steps between rows of metrics."""
     max_minutes: float | None = None
     """Stop with a checkpoint after this many minutes; the same command goes on from there."""
+    profile: int = 0
+    """Take so many steps apart, soon after the beginning: OUT/profile.md has the time of each part, OUT/profile.json.gz a trace of
+    as many more."""
     progress: bool = True
     """Show the progress bar."""
 
@@ -129,6 +132,7 @@ class RunConfig:
         check_types(self)
         for name in ("checkpoint_every", "sample_every", "log_every"):
             check_int(name, getattr(self, name), 1)
+        check_int("profile", self.profile, 0, MOST)
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
 

@@ -13,8 +13,9 @@ from torch.optim.swa_utils import AveragedModel
 from .checkpoint import CheckpointError, flatten, load_module, unflatten, with_prefix, without_prefix
 from .config import BaseTrainConfig
 from .distributed import World
+from .parts import LOSSES, OTHER, begins, of_part
 
-Function = TypeVar("Function", bound=Callable)
+Output = TypeVar("Output")
 
 
 class TrainedNetworks:
@@ -22,17 +23,16 @@ class TrainedNetworks:
 
         networks = TrainedNetworks({"generator": g, "discriminator": d}, rates, config.train, world, {"generator": "average"})
         networks.begin(step)
-        with networks.autocast():
-            output = networks.parallel["generator"](batch)
+        output = networks.apply("generator", batch)
         networks.descend(loss(output), "generator")
 
     What is random in step s (dropout) is drawn from (seed, s, rank), as batches are: beside the tensors of `state` an exact resume
     needs only the number of the step.
 
     ``rates``: each network's learning rate, before schedule and warm-up. ``averages``: by network the name under which `state`
-    keeps a running average of its weights, if ``settings.ema`` asks for one. Networks are moved to the device in place; `parallel`
-    has them averaging their gradients over all processes. With a compiler in ``world`` networks are compiled, each as one graph;
-    what else a step computes may be `compiled`.
+    keeps a running average of its weights, if ``settings.ema`` asks for one. Networks are moved to the device in place; gradients
+    are averaged over all processes. With a compiler in ``world`` networks are compiled, each as one graph; what else a step
+    computes may be `compiled`.
 
     The host never waits for the device here.
     """
@@ -46,8 +46,9 @@ class TrainedNetworks:
         averages: Mapping[str, str],
     ) -> None:
         self.rates, self.settings, self.world = rates, settings, world
-        self.dtype = torch.float64 if settings.precision == "float64" else torch.float32
-        self.half = settings.precision == "bfloat16" or (settings.precision == "auto" and world.device.type == "cuda")
+        computed_in = arithmetic(settings, world.device)
+        self.dtype = torch.float64 if computed_in == torch.float64 else torch.float32
+        self.half = computed_in == torch.bfloat16
         self.networks = {name: self._place(network) for name, network in networks.items()}
         self.average_names = averages if settings.ema else {}
         self.averages = {name: RunningAverage(self.networks[name]) for name in self.average_names}
@@ -77,23 +78,30 @@ class TrainedNetworks:
         # At first the average forgets faster, or it would remember the random beginning for long.
         self.decay = min(settings.ema, (step + 1) / (step + 6))
 
-    def autocast(self) -> torch.autocast:
-        """Context in which networks compute in bfloat16, if that is the precision."""
-        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.half)
+    def apply(self, name: str, *inputs: Any, learns: bool = True, **options: Any) -> Any:
+        """What a network makes of its inputs, in bfloat16 if that is the precision. ``learns``: a backward pass through this one is
+        for the network; else it is for the inputs alone."""
+        network = self.parallel[name] if learns else self.networks[name]
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.half):
+            return of_part(name, network)(*inputs, **options)
 
-    def compiled(self, function: Function) -> Function:
-        """The function, compiled as one graph if ``world`` has a compiler. Neither backward passes nor steps may lie in it."""
-        return function if self.world.compiler is None else torch.compile(function, **_how(self.world))
+    def compiled(self, function: Callable[..., Output], part: str = OTHER) -> Callable[..., Output]:
+        """The function as a part of the step, compiled as one graph if ``world`` has a compiler. Neither backward passes nor steps
+        may lie in it."""
+        return of_part(part, function if self.world.compiler is None else torch.compile(function, **_how(self.world)))
 
     def descend(self, loss: Tensor, *names: str) -> None:
         """One step of the networks called ``names`` down the gradient of a scalar; their running averages follow."""
         for name in names:
             self.optimizers[name].zero_grad()
+        begins(LOSSES)
         loss.backward()
+        begins("optimiser")
         for name in names:
             self.optimizers[name].step()
             if name in self.averages:
                 self.averages[name].follow(self.networks[name], self.decay)
+        begins(OTHER)
 
     def weights(self, name: str) -> dict[str, Tensor]:
         """A network's state dictionary to use it with: of its running average, if there is one."""
@@ -163,6 +171,12 @@ class RunningAverage(AveragedModel):
             torch._foreach_copy_(*map(list, zip(*copied)))
         self.begun = True
         self.n_averaged += 1
+
+
+def arithmetic(settings: BaseTrainConfig, device: torch.device) -> torch.dtype:
+    """What networks compute in."""
+    automatic = "bfloat16" if device.type == "cuda" else "float32"
+    return getattr(torch, automatic if settings.precision == "auto" else settings.precision)
 
 
 def _numbers(network: nn.Module) -> list[Tensor]:

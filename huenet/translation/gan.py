@@ -10,6 +10,7 @@ from ..data.photos import seeded_generator
 from ..losses.contextual import FeatureMaps
 from ..training.checkpoint import with_prefix, without_prefix
 from ..training.distributed import World
+from ..training.parts import LOSSES
 from ..training.trained_networks import TrainedNetworks
 from .config import Config, ModelConfig
 from .networks import Discriminators, Generators, Translated, source_of, target_of, to_networks, turns
@@ -42,8 +43,8 @@ class TranslationGAN:
         self.networks = TrainedNetworks(networks, rates, train, world, averages={"generators": "average"})
         self.terms = Terms(config.loss, contextual_features, harmonic_features).to(world.device, self.networks.dtype)
         self._prepared = self.networks.compiled(self._to_networks)
-        self._losses = self.networks.compiled(self._losses_of_generators)
-        self._discriminators_loss = self.networks.compiled(self._loss_of_discriminators)
+        self._losses = self.networks.compiled(self._losses_of_generators, LOSSES)
+        self._discriminators_loss = self.networks.compiled(self._loss_of_discriminators, LOSSES)
         self.pools = self._pools() if self.discriminators is not None and train.pool_size else {}
 
     def step(self, step: int, a: Tensor, b: Tensor) -> dict[str, Tensor]:
@@ -60,11 +61,14 @@ class TranslationGAN:
             "same": bool(loss.identity_weight),
             "turn": None if self.turns is None else self.turns[0],
         }
-        with networks.autocast():
-            found = networks.parallel["generators"](images["a"], images["b"], **wanted)
+        found = networks.apply("generators", images["a"], images["b"], **wanted)
         made = {direction: Translated(**parts) for direction, parts in found.items()}
-        judged = self._step_discriminators(step, images, made) if self.discriminators is not None else {}
-        terms = self._losses(images, made)
+        judged, logits = {}, {}
+        if self.discriminators is not None:
+            fakes = _fakes(made)
+            judged = self._step_discriminators(step, images, fakes)
+            logits = networks.apply("discriminators", {name: [fake] for name, fake in fakes.items()}, learns=False)
+        terms = self._losses(images, made, logits)
         networks.descend(terms["total"], "generators")
         return {name: value.detach() for name, value in (terms | judged).items()}
 
@@ -72,12 +76,10 @@ class TranslationGAN:
         dtype = self.networks.dtype
         return {"a": to_networks(a.to(dtype)), "b": to_networks(b.to(dtype))}
 
-    def _losses_of_generators(self, images: dict[str, Tensor], made: dict[str, Translated]) -> dict[str, Tensor]:
+    def _losses_of_generators(
+        self, images: dict[str, Tensor], made: dict[str, Translated], logits: dict[str, list[Tensor]]
+    ) -> dict[str, Tensor]:
         """The weighted total, and each term."""
-        logits = {}
-        if self.discriminators is not None:
-            with self.networks.autocast():
-                logits = self.discriminators({name: [fake] for name, fake in _fakes(made).items()})
         terms: dict[str, Tensor] = {}
         for direction, some in made.items():
             side = target_of(direction)
@@ -105,13 +107,11 @@ class TranslationGAN:
         for name, pool in self.pools.items():
             pool.load_state(path, without_prefix(f"pool_{name}", tensors))
 
-    def _step_discriminators(self, step: int, images: dict[str, Tensor], made: dict[str, Translated]) -> dict[str, Tensor]:
+    def _step_discriminators(self, step: int, images: dict[str, Tensor], fakes: dict[str, Tensor]) -> dict[str, Tensor]:
         """Returns their loss."""
-        shown = {name: [self._real(images, name), self._pooled(step, name, fake.detach())] for name, fake in _fakes(made).items()}
+        shown = {name: [self._real(images, name), self._pooled(step, name, fake.detach())] for name, fake in fakes.items()}
         self.discriminators.requires_grad_(True)
-        with self.networks.autocast():
-            judged = self.networks.parallel["discriminators"](shown)
-        loss = self._discriminators_loss(judged)
+        loss = self._discriminators_loss(self.networks.apply("discriminators", shown))
         self.networks.descend(loss, "discriminators")
         # The generators' step needs gradients through the discriminators, not of them.
         self.discriminators.requires_grad_(False)

@@ -22,6 +22,7 @@ from ..data import Photos, PhotoStream, hold_out
 from ..data.images import sample_grid
 from ..losses.contextual import FeatureMaps
 from ..training.distributed import ALONE, World
+from ..training.parts import of_part
 from .config import Config
 from .gan import TranslationGAN
 from .model import save_translator
@@ -83,6 +84,7 @@ class Translation:
                 f"held_out_{side}": [f"{side}/{name}" for name in held_out.names],
                 f"pixels_{side}": some.digest(),
             }
+        self._batches = of_part("data", lambda step: [stream.batch(step) for stream in self.streams.values()])
         model = dataclasses.replace(config.model, channels_a=channels["a"], channels_b=channels["b"])
         self.gan = TranslationGAN(config, model, world, contextual_features, harmonic_features)
         terms = [name.removesuffix("_weight") for name in config.loss.weights]
@@ -90,7 +92,7 @@ class Translation:
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Train on this process's share of the step's batches; returns its losses, scalars, 0 for terms that are not computed."""
-        found = self.gan.step(step, *(stream.batch(step) for stream in self.streams.values()))
+        found = self.gan.step(step, *self._batches(step))
         zero = torch.zeros_like(found["total"])
         return {name: found.get(name, zero) for name in self.losses}
 

@@ -11,6 +11,7 @@ from PIL import Image
 from huenet.cli import main
 from huenet.cli.arguments import parse
 from huenet.translation.methods import METHODS, configuration
+from tests.huenet.training.runs import profiled
 from tests.huenet.translation.commands import OPTIONS, train
 
 
@@ -58,6 +59,12 @@ def test_training_goes_on_and_stops_at_its_time(ground: Path, tmp_path: Path, ca
     assert "the same command goes on" in capsys.readouterr().out
     assert main([*command, "--steps", "3"]) == 0
     assert "trained 3 steps" in capsys.readouterr().out
+
+
+def test_a_profile_has_the_parts_of_a_step(ground: Path, tmp_path: Path) -> None:
+    options = ["--method", "gan", "--steps", "5", "--profile", "1"]
+    assert main(train(ground, str(tmp_path / "out"), *options)) == 0
+    assert list(profiled(tmp_path / "out")) == ["data", "generators", "discriminators", "losses", "optimiser", "other"]
 
 
 @pytest.mark.parametrize("preset", ["photos", "digits"])
