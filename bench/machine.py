@@ -54,6 +54,14 @@ def commit() -> dict[str, Any]:
     return {"commit": revision, "dirty": bool(changes) if revision else None}
 
 
+def told(threads: int, device: str = "cpu") -> str:
+    """The machine, versions and commit in a line."""
+    found = commit()
+    changed = ", changed" if found["dirty"] else ""
+    name, revision = describe(device, threads)["name"], (found["commit"] or "none")[:7]
+    return f"{name}, {threads} thread{'s' * (threads != 1)}, torch {torch.__version__}, commit {revision}{changed}"
+
+
 def rates(device: str) -> dict[str, float]:
     """Measured ceilings: bytes a second of a copy (read and written), and operations a second of matrix products by precision."""
     large = device == "cuda"

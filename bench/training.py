@@ -58,12 +58,12 @@ def configuration(preset: str, size: int, batch: int, bins: int) -> Config:
 class Step:
     """A trainer with the losses wanted, and the pairs it trains on; called, it makes a step and returns the losses' total."""
 
-    def __init__(self, config: Config, losses: str, device: str) -> None:
+    def __init__(self, config: Config, losses: str, device: str, compiler: str | None = None) -> None:
         if losses not in TITLES:
             raise ValueError(f"losses must be one of {', '.join(TITLES)}, got {losses!r}")
         if losses == "naive" and (config.loss.weighting != "color" or config.loss.emd_scale != "rms"):
             raise ValueError("naive losses are written for weighting color and emd_scale rms, as in presets small and default")
-        world = World(torch.device(device))
+        world = World(torch.device(device), compiler=compiler)
         self.trainer = HueGAN(config, world)
         kind = NaiveLoss if losses == "naive" else HueNetLoss
         self.trainer.loss = kind.from_config(config.loss, "reference" if losses == "reference" else None)

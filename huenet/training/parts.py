@@ -15,6 +15,7 @@ from torch import Tensor
 Output = TypeVar("Output")
 Mark = Callable[[str], None]
 LOSSES = "losses"
+OPTIMISER = "optimiser"
 OTHER = "other"
 _marks: list[Mark] = []
 

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from .checkpoint import CheckpointError, flatten, load_module, unflatten, with_prefix, without_prefix
 from .config import BaseTrainConfig
 from .distributed import World
-from .parts import LOSSES, OTHER, begins, of_part
+from .parts import LOSSES, OPTIMISER, OTHER, begins, of_part
 
 Output = TypeVar("Output")
 
@@ -66,7 +66,7 @@ class TrainedNetworks:
         settings = self.settings
         if self.world.compiler is not None:
             torch.compiler.cudagraph_mark_step_begin()  # results of the last step may be overwritten
-        torch.manual_seed(step_seed(settings.seed, step, self.world.rank))
+        self._seed(step_seed(settings.seed, step, self.world.rank))
         factor = min(1.0, (step + 1) / (settings.warmup + 1))
         if settings.schedule == "cosine":
             factor *= 0.5 * (1 + math.cos(math.pi * step / settings.steps))
@@ -92,11 +92,12 @@ class TrainedNetworks:
 
     def descend(self, loss: Tensor, *names: str) -> None:
         """One step of the networks called ``names`` down the gradient of a scalar; their running averages follow."""
+        begins(OPTIMISER)
         for name in names:
             self.optimizers[name].zero_grad()
         begins(LOSSES)
         loss.backward()
-        begins("optimiser")
+        begins(OPTIMISER)
         for name in names:
             self.optimizers[name].step()
             if name in self.averages:
@@ -144,6 +145,13 @@ class TrainedNetworks:
         if any((entry[key] < 0).any() for entry in moments.values() for key in ("step", "exp_avg_sq")):
             raise CheckpointError(f"{path} has a damaged state of the {name}'s optimiser: it is negative")
         return moments
+
+    def _seed(self, seed: int) -> None:
+        """Of all that torch draws on the device. For a CPU not by `torch.manual_seed`, which takes half a millisecond to leave word
+        with devices that are not there."""
+        torch.default_generator.manual_seed(seed)
+        if self.world.device.type != "cpu":
+            torch.manual_seed(seed)
 
     def _place(self, network: nn.Module) -> nn.Module:
         network.to(self.world.device, self.dtype)
