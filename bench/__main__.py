@@ -8,6 +8,7 @@ python -m bench profile                      the training step, with fused and w
 python -m bench cpu                          the training step on a CPU: channels last, bfloat16, threads, compiled
 python -m bench compile                      what the Triton kernels compile to
 python -m bench host                         what the host does for a call, apart from launches
+python -m bench photos                       a large set of photos, from a mapped file and from memory
 python -m bench predict                      time and memory of the training step on an H100, from counts
 python -m bench readme [--check]             README's section on speed, from the committed results
 python -m bench hard-pairs --before FILE     pairs that ask too much of a model, painted by another one and by the packaged one
@@ -97,6 +98,11 @@ def _parser() -> argparse.ArgumentParser:
     option("--page", action="store_true", help="write the table of kernels/README.md")
     option = add("host", _host, "host time of a call of every operator, apart from the launches")
     option("--seconds", type=float, default=1.0, help="time spent on each operator, twice")
+    option = add("photos", _photos, "a large set of photos from a mapped file, and from memory")
+    option("--count", type=int, default=100_000, help="photos, written to files and decoded")
+    option("--size", type=int, default=64, help="side of the training images")
+    option("--batch", type=int, default=16, help="pairs in a batch")
+    option("--batches", type=int, default=1000, help="batches drawn, then as many timed")
     option = add("predict", _predict, "a training step on an H100, predicted from counts")
     option("--batch", type=int, default=32, help="pairs in a step")
     option("--presets", nargs="+", default=["default", "paper"], choices=("default", "paper", "small", "general"), help="rows")
@@ -223,6 +229,17 @@ def _host(options: argparse.Namespace) -> int:
     from .host import report
 
     print(report(options.seconds))
+    return 0
+
+
+def _photos(options: argparse.Namespace) -> int:
+    from . import photos
+
+    for name, least in (("count", 2), ("size", 16), ("batch", 1), ("batches", 1)):
+        if getattr(options, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    print(photos.report(options.count, options.size, options.batch, options.batches), end="; ")
+    print(f"{machine.told(torch.get_num_threads())}.")
     return 0
 
 

@@ -55,8 +55,9 @@ def measure(
     """Seconds of steps, and the total of the first losses, of each way. Raises ValueError where one cannot be had here."""
     if any(way.compiled for way in ways):
         check_compiler(torch.device("cpu"))
-    trials = [_Trial(way, threads, preset, size, batch, bins) for way in ways]
-    for trial in trials:
+    trials = []
+    for way in ways:
+        trials.append(trial := _Trial(way, threads, preset, size, batch, bins))
         say(f"{trial.way.title}: first loss {trial.first:.6g}, after {trial.prepared:.0f} s")
     for number in range(WARM_UP + steps):
         for trial in trials:
