@@ -5,8 +5,11 @@ python -m bench plot bench/results/cpu       draw the plots of a run again
 python -m bench compare BEFORE AFTER         two runs; exits with 1 where huenet regressed
 python -m bench compare --base main          this working tree against a revision, on this machine
 python -m bench profile                      the training step, with fused and with naive losses
+python -m bench cpu                          the training step on a CPU: channels last, bfloat16, threads, compiled
 python -m bench compile                      what the Triton kernels compile to
 python -m bench host                         what the host does for a call, apart from launches
+python -m bench photos                       a large set of photos, from a mapped file and from memory
+python -m bench predict                      time and memory of the training step on an H100, from counts
 python -m bench readme [--check]             README's section on speed, from the committed results
 python -m bench hard-pairs --before FILE     pairs that ask too much of a model, painted by another one and by the packaged one
 """
@@ -81,11 +84,28 @@ def _parser() -> argparse.ArgumentParser:
     option("--out", type=Path, help="also write the figures to this JSON file")
     _add_machine(option)
 
+    option = add("cpu", _cpu, "ways of computing the training step on a CPU")
+    option("--preset", default="small", choices=("small", "default"), help="networks and losses")
+    option("--size", type=int, default=128, help="side of the training images")
+    option("--batch", type=int, default=8, help="pairs in a step")
+    option("--bins", type=int, default=256, help="bins of both losses")
+    option("--steps", type=int, default=15, help="steps timed, of each way in turn")
+    option("--no-compile", action="store_true", help="leave out the ways that are compiled, which takes minutes")
+    option("--threads", type=int, help="by default all that torch would take")
+
     option = add("compile", _compile, "registers, spills and instructions of the Triton kernels")
     option("--target", nargs="+", help="such as sm_90; by default all that are known")
     option("--page", action="store_true", help="write the table of kernels/README.md")
     option = add("host", _host, "host time of a call of every operator, apart from the launches")
     option("--seconds", type=float, default=1.0, help="time spent on each operator, twice")
+    option = add("photos", _photos, "a large set of photos from a mapped file, and from memory")
+    option("--count", type=int, default=100_000, help="photos, written to files and decoded")
+    option("--size", type=int, default=64, help="side of the training images")
+    option("--batch", type=int, default=16, help="pairs in a batch")
+    option("--batches", type=int, default=1000, help="batches drawn, then as many timed")
+    option = add("predict", _predict, "a training step on an H100, predicted from counts")
+    option("--batch", type=int, default=32, help="pairs in a step")
+    option("--presets", nargs="+", default=["default", "paper"], choices=("default", "paper", "small", "general"), help="rows")
     option = add("readme", _readme, "write README's section on speed", argparse.HelpFormatter)
     option("--check", action="store_true", help="write nothing; exit with 1 if it is out of date")
     option = add("hard-pairs", _hard_pairs, "paint pairs that ask too much")
@@ -176,6 +196,19 @@ def _profile(options: argparse.Namespace) -> int:
     return 0
 
 
+def _cpu(options: argparse.Namespace) -> int:
+    from . import cpu
+
+    options.device = "cpu"
+    _, threads = _machine(options)
+    ways = tuple(way for way in cpu.WAYS if not (way.compiled and options.no_compile))
+    settings = {name: getattr(options, name) for name in ("preset", "size", "batch", "bins", "steps")}
+    found = cpu.measure(ways, threads, **settings, say=say)
+    about = f"Preset {options.preset}, {options.size} x {options.size}, batch {options.batch}, K = {options.bins} for both losses"
+    print(cpu.table(found), f"{about}; {machine.told(threads)}.", sep="\n\n")
+    return 0
+
+
 def _compile(options: argparse.Namespace) -> int:
     if os.environ.get("TRITON_INTERPRET") == "1":
         raise ValueError("interpreted kernels cannot be compiled: unset TRITON_INTERPRET")
@@ -196,6 +229,27 @@ def _host(options: argparse.Namespace) -> int:
     from .host import report
 
     print(report(options.seconds))
+    return 0
+
+
+def _photos(options: argparse.Namespace) -> int:
+    from . import photos
+
+    for name, least in (("count", 2), ("size", 16), ("batch", 1), ("batches", 1)):
+        if getattr(options, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    print(photos.report(options.count, options.size, options.batch, options.batches), end="; ")
+    print(f"{machine.told(torch.get_num_threads())}.")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from . import predict
+
+    if options.batch < 1:
+        raise ValueError(f"--batch must be at least 1, got {options.batch}")
+    print(predict.table(options.batch, tuple(options.presets)))
+    print(f"\nPredicted for {predict.NAME}, batch {options.batch}; counted with {machine.told(torch.get_num_threads())}.")
     return 0
 
 

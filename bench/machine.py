@@ -1,5 +1,6 @@
 """What a run was made on: device, versions, commit, and the rates it reaches, which the roofline is drawn from."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -11,6 +12,8 @@ from typing import Any
 
 import torch
 
+from huenet.training.rates import device_name, matrix_rate
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("huenet", "torch", "triton", "numpy", "kornia", "monai", "POT", "pykeops")
 
@@ -21,7 +24,7 @@ def describe(device: str, threads: int) -> dict[str, Any]:
     common["python"] = platform.python_version()
     common["load"] = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     if device == "cpu":
-        return {**common, "name": _processor()}
+        return {**common, "name": device_name(torch.device(device))}
     properties = torch.cuda.get_device_properties(0)
     return {
         **common,
@@ -51,20 +54,26 @@ def commit() -> dict[str, Any]:
     return {"commit": revision, "dirty": bool(changes) if revision else None}
 
 
+def told(threads: int, device: str = "cpu") -> str:
+    """The machine, versions and commit in a line."""
+    found = commit()
+    changed = ", changed" if found["dirty"] else ""
+    name, revision = describe(device, threads)["name"], (found["commit"] or "none")[:7]
+    return f"{name}, {threads} thread{'s' * (threads != 1)}, torch {torch.__version__}, commit {revision}{changed}"
+
+
 def rates(device: str) -> dict[str, float]:
     """Measured ceilings: bytes a second of a copy (read and written), and operations a second of matrix products by precision."""
     large = device == "cuda"
     found = {"bandwidth": _bandwidth((1 << 28) if large else (1 << 26), device)}
-    side = 8192 if large else 1536
-    a, b = torch.randn(2, side, side, device=device)
-    found["float32"] = 2 * side**3 / _best(lambda: a @ b, device)
+    rate = functools.partial(matrix_rate, torch.device(device), side=8192 if large else 1536)
+    found["float32"] = rate(dtype=torch.float32)
     if large:
         allowed = torch.backends.cuda.matmul.allow_tf32
         torch.backends.cuda.matmul.allow_tf32 = True
-        found["tf32"] = 2 * side**3 / _best(lambda: a @ b, device)
+        found["tf32"] = rate(dtype=torch.float32)
         torch.backends.cuda.matmul.allow_tf32 = allowed
-        c, d = a.bfloat16(), b.bfloat16()
-        found["bfloat16"] = 2 * side**3 / _best(lambda: c @ d, device)
+        found["bfloat16"] = rate(dtype=torch.bfloat16)
     return found
 
 
@@ -78,14 +87,6 @@ def _best(call: Callable[[], object], device: str, rounds: int = 5) -> float:
     """Seconds of the fastest call."""
     finish = torch.cuda.synchronize if device == "cuda" else lambda: None
     return min(timeit.repeat(lambda: (call(), finish()), number=1, repeat=rounds + 1)[1:])
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _driver() -> str | None:

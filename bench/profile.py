@@ -32,14 +32,11 @@ def profile(
         raise RuntimeError(f"the first losses differ: {firsts}")
     for found in profiles.values():
         found.once()
-        found.records.clear()  # the first step after the count warms up
+        found.shares.records.clear()  # the first step after the count warms up
     for number in range(steps):
         for found in profiles.values():
             found.once()
-        say(
-            f"training step {number + 1}/{steps}: "
-            + ", ".join(f"{n} {sum(p.records[-1].values()):.3g} s" for n, p in profiles.items())
-        )
+        say(f"training step {number + 1}/{steps}: " + ", ".join(f"{n} {p.shares.steps()[-1]:.3g} s" for n, p in profiles.items()))
     precision = "bfloat16" if device == "cuda" else "float32"
     results = {name: found.result() for name, found in profiles.items()}
     for found in results.values():

@@ -1,18 +1,13 @@
 """The training step taken apart: shares of data, generator, discriminator, losses and optimiser, with fused or naive losses.
 
-The step is huenet's own `HueGAN`, watched through hooks of modules, tensors and optimisers: each marks the moment at which
-the next part begins. Autograd runs what was recorded last first, so backward goes through the losses, then the discriminator,
-then the generator, and hooks on their outputs part them.
+The step is huenet's own `HueGAN`, watched as `huenet train --profile` watches it: see `huenet.training.parts`.
 """
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 
 from huenet.color_transfer.config import Config
 from huenet.color_transfer.gan import HueGAN
@@ -20,12 +15,12 @@ from huenet.color_transfer.presets import PRESETS
 from huenet.data import PairStream, Photos
 from huenet.losses import HueNetLoss, LossParts
 from huenet.training.distributed import World
+from huenet.training.parts import Shares, of_part
+from huenet.training.rates import Operations
 
 from . import images, naive
 from .timing import quantiles
 from .training_table import TITLES
-
-PARTS = ("data", "generator", "discriminator", "losses", "optimiser", "other")
 
 
 class NaiveLoss(HueNetLoss):
@@ -63,23 +58,21 @@ def configuration(preset: str, size: int, batch: int, bins: int) -> Config:
 class Step:
     """A trainer with the losses wanted, and the pairs it trains on; called, it makes a step and returns the losses' total."""
 
-    def __init__(self, config: Config, losses: str, device: str) -> None:
+    def __init__(self, config: Config, losses: str, device: str, compiler: str | None = None) -> None:
         if losses not in TITLES:
             raise ValueError(f"losses must be one of {', '.join(TITLES)}, got {losses!r}")
         if losses == "naive" and (config.loss.weighting != "color" or config.loss.emd_scale != "rms"):
             raise ValueError("naive losses are written for weighting color and emd_scale rms, as in presets small and default")
-        world = World(torch.device(device))
+        world = World(torch.device(device), compiler=compiler)
         self.trainer = HueGAN(config, world)
         kind = NaiveLoss if losses == "naive" else HueNetLoss
         self.trainer.loss = kind.from_config(config.loss, "reference" if losses == "reference" else None)
         self.stream = PairStream(_photos(config.model.size).to(device), config.train.batch_size, config.train.seed)
+        self.batch = of_part("data", self.stream.batch)
         self.number = 0
 
-    def __call__(self, mark: Callable[[str], None] = lambda part: None) -> Tensor:
-        mark("data")
-        pair = self.stream.batch(self.number)
-        mark("other")
-        losses = self.trainer.step(self.number, *pair)
+    def __call__(self) -> Tensor:
+        losses = self.trainer.step(self.number, *self.batch(self.number))
         self.number += 1
         return losses["total"]
 
@@ -91,84 +84,25 @@ def _photos(size: int) -> Photos:
     return Photos(pictures, tuple(map(str, range(len(pictures)))))
 
 
-class Shares:
-    """Seconds of each part of a step, by marks at which the next part begins; on a GPU by its own clock."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.marks: list[tuple[str, Any]] = []
-
-    def mark(self, part: str) -> None:
-        if self.device == "cuda":
-            moment = torch.cuda.Event(enable_timing=True)
-            moment.record()
-        else:
-            moment = time.perf_counter()
-        self.marks.append((part, moment))
-
-    def seconds(self) -> dict[str, float]:
-        """The parts since the last call, to which the last mark was the end."""
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        found = dict.fromkeys(PARTS, 0.0)
-        for (part, start), (_, end) in zip(self.marks, self.marks[1:]):
-            found[part] += start.elapsed_time(end) / 1e3 if self.device == "cuda" else end - start
-        self.marks = []
-        return found
-
-
-def watch(trainer: HueGAN, mark: Callable[[str], None]) -> Iterator[Any]:
-    """Hooks that mark the parts of the trainer's step; yields their handles."""
-
-    def before(part: str) -> Callable[..., None]:
-        return lambda *_: mark(part)
-
-    def after(part: str) -> Callable[..., None]:
-        def hook(module: nn.Module, _: Any, output: Any) -> None:
-            for tensor in output if isinstance(output, tuple) else (output,):
-                if tensor.requires_grad:
-                    tensor.register_hook(before(part))
-            mark("other")
-
-        return hook
-
-    for part, module in (("generator", trainer.generator), ("discriminator", trainer.discriminator)):
-        if module is not None:
-            yield module.register_forward_pre_hook(before(part))
-            yield module.register_forward_hook(after(part))
-    # without `other` after it: what follows the losses is their backward pass
-    yield trainer.loss.register_forward_pre_hook(before("losses"))
-    for optimizer in trainer.networks.optimizers.values():
-        yield optimizer.register_step_pre_hook(before("optimiser"))
-        yield optimizer.register_step_post_hook(before("other"))
-
-
 class Profile:
     """One step of a kind after another, and what they took."""
 
     def __init__(self, config: Config, losses: str, device: str) -> None:
-        self.config, self.device = config, device
-        self.step, self.shares = Step(config, losses, device), Shares(device)
-        with FlopCounterMode(display=False) as counter:
+        self.config, self.step, self.shares = config, Step(config, losses, device), Shares(torch.device(device))
+        with Operations() as counted:
             self.first_loss = self.step().item()
-        self.flops = counter.get_total_flops()
-        self.handles = list(watch(self.step.trainer, self.shares.mark))
-        self.records: list[dict[str, float]] = []
+        self.flops = counted.count
 
-    def once(self, count: int = 1) -> None:
-        """Make steps and keep what their parts took."""
-        for _ in range(count):
-            self.step(self.shares.mark)
-            self.shares.mark("other")
-            self.records.append(self.shares.seconds())
+    def once(self) -> None:
+        """Make a step and keep what its parts took."""
+        self.shares.watch(self.step)
 
     def result(self) -> dict[str, Any]:
         """Quantiles of the step, means of its parts' shares, images a second, and operations counted by torch."""
-        totals = [sum(record.values()) for record in self.records]
-        step = quantiles(totals)
+        step = quantiles(self.shares.steps())
         return {
             "step": step,
-            "parts": {part: sum(record[part] for record in self.records) / len(self.records) for part in PARTS},
+            "parts": self.shares.means(),
             "images_per_second": self.config.train.batch_size / step["median"],
             "flops": self.flops,
             "first_loss": self.first_loss,

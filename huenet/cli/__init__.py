@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Pillow, which reads this when it is loaded, keeps a huge photo in blocks of up to 16 MB, and the C library keeps those once
     # they are freed: as much memory as another copy. Blocks above 32 MB it gives back at once.
     os.environ.setdefault("PILLOW_BLOCK_SIZE", "64m")
+    # Torch's profiler tells on stderr when it begins and ends, below this level of its log, which it reads when it is loaded.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may have letters that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

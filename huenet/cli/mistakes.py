@@ -46,11 +46,11 @@ def must_be_writable(folder: Path) -> None:
         pass
 
 
-def outputs_are_not_inputs(out: Path, data: Path, recursive: bool = False) -> None:
+def outputs_are_not_inputs(out: Path, data: Path, recursive: bool = False, option: str = "--out") -> None:
     """Raises `Mistake` where pictures written to `out` would count as photos of the folder `data` the next time."""
     place, photos = (Path(os.path.realpath(path)) for path in (out, data))  # which, unlike Path.resolve, bears links in a circle
     if place == photos or (recursive and photos in place.parents):
-        raise Mistake(f"{out} is among the photos of {data}, for one of which its pictures would be taken: choose another --out")
+        raise Mistake(f"{out} is among the photos of {data}, for one of which its pictures would be taken: choose another {option}")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ import tyro
 from ..color_transfer.config import Config, LossConfig, ModelConfig, TrainConfig
 from ..color_transfer.presets import PRESETS
 from ..training.config import RunConfig
-from .mistakes import Mistake, must_be_writable, needs_extra, outputs_are_not_inputs, user_input
+from .folders import read_folders
+from .mistakes import Mistake, must_be_writable, needs_extra, user_input
 
 if TYPE_CHECKING:
     from ..data import Photos
@@ -49,6 +50,9 @@ class Train:
     """Train on so many procedural pictures, of flowers and other scenes, in place of photos."""
     recursive: bool = False
     """Take the photos of subfolders too."""
+    cache: Path | None = None
+    """Folder for the decoded photos of --data, which are read from there instead of memory, by all processes of the machine. None:
+    memory, and OUT/cache for more than a gigabyte."""
     preset: Literal["paper", "default", "small", "general"] = "default"
     """Settings to start from: the paper to the letter, the best pictures, a quarter of an hour on two CPU cores, or those of the
     model in the package."""
@@ -61,14 +65,13 @@ class Train:
         config = Config(self.model, self.loss, self.train)
         with contextlib.ExitStack() as stack:
             with user_input():
-                world = stack.enter_context(joined(self.run.device))
+                world = stack.enter_context(joined(self.run.device, self.run.compiler))
                 if not world.main:
                     warnings.simplefilter("ignore")
                 system = ColorTransfer(config, self._photos(), world)
             return run_training(system, self.out, self.run)
 
     def _photos(self) -> Photos:
-        from ..data import load_folder
         from ..data.scenes import scenes
 
         if (self.data is None) == (self.drawn is None):
@@ -76,11 +79,12 @@ class Train:
             raise Mistake(f"give --data, a folder of photos, or --drawn, a number of pictures to draw: got {given}")
         size, train = self.model.size, self.train
         if self.data is None:
+            if self.cache is not None:
+                raise Mistake(f"--cache is for the photos of --data: got {self.cache} with --drawn")
             must_be_writable(self.out)
             return scenes(self.drawn, size, train.seed, margin=True)
-        outputs_are_not_inputs(self.out, self.data, self.recursive)
-        must_be_writable(self.out)
-        return load_folder(self.data, size, recursive=self.recursive)
+        (photos,) = read_folders([self.data], size, self.out, self.cache, self.recursive)
+        return photos
 
 
 def preset_defaults(arguments: Sequence[str]) -> Train:

@@ -15,7 +15,8 @@ import tyro
 from ..training.config import RunConfig
 from ..translation.config import MAX_MEGAPIXELS, Config, LossConfig, ModelConfig, TrainConfig
 from ..translation.methods import METHODS, PRESETS, configuration
-from .mistakes import must_be_writable, needs_extra, outputs_are_not_inputs, user_input
+from .folders import read_folders
+from .mistakes import needs_extra, outputs_are_not_inputs, user_input
 from .train import run_training
 
 
@@ -46,6 +47,9 @@ class TranslateTrain:
     run: RunConfig
     recursive: bool = False
     """Take the photos of subfolders too."""
+    cache: Path | None = None
+    """Folder for the decoded photos, which are read from there instead of memory, by all processes of the machine. None: memory,
+    and OUT/cache for more than a gigabyte."""
     method: Literal["gan", "cyclegan", "gcgan-rot", "gcgan-vf"] = "cyclegan"
     """Terms to start from: adversarial alone, with cycle, or with geometry consistency by rotation or vertical flip."""
     preset: Literal["photos", "digits", "small"] = "photos"
@@ -54,23 +58,17 @@ class TranslateTrain:
 
     def execute(self) -> int:
         needs_extra("translate train")
-        from ..data import load_folder
         from ..training.distributed import joined
         from ..translation.system import Translation
 
         config = self._config()
         with contextlib.ExitStack() as stack:
             with user_input():
-                world = stack.enter_context(joined(self.run.device))
+                world = stack.enter_context(joined(self.run.device, self.run.compiler))
                 if not world.main:
                     warnings.simplefilter("ignore")
-                for folder in (self.a, self.b):
-                    outputs_are_not_inputs(self.out, folder, self.recursive)
-                must_be_writable(self.out)
-                photos = [
-                    load_folder(folder, config.model.size, minimum=1, margin=config.train.crop, recursive=self.recursive)
-                    for folder in (self.a, self.b)
-                ]
+                where = self.out, self.cache, self.recursive
+                photos = read_folders((self.a, self.b), config.model.size, *where, minimum=1, margin=config.train.crop)
                 system = Translation(config, *photos, world)
             return run_training(system, self.out, self.run)
 

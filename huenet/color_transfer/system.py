@@ -12,6 +12,7 @@ from ..data import PairStream, Photos, hold_out
 from ..data.images import sample_grid
 from ..losses import LossParts
 from ..training.distributed import ALONE, World
+from ..training.parts import of_part
 from .config import Config
 from .gan import HueGAN
 from .model import save_generator
@@ -32,22 +33,22 @@ class ColorTransfer:
     def __init__(self, config: Config, photos: Photos, world: World = ALONE) -> None:
         if photos.size != config.model.size:
             raise ValueError(f"photos must have the model's size {config.model.size}, got {photos.size}")
-        if photos.images.shape[1] != 3:
-            raise ValueError(f"photos must have 3 channels, got {photos.images.shape[1]}")
+        if photos.channels != 3:
+            raise ValueError(f"photos must have 3 channels, got {photos.channels}")
         self.config, self.world, train = config, world, config.train
         trained_on, held_out = hold_out(photos, train.hold_out, train.seed)
-        self.stream = PairStream(
-            trained_on.to(world.device), train.batch_size, train.seed, train.flips, train.crop, world.rank, world.size
-        )
+        here = trained_on.to(world.device)
+        self.stream = PairStream(here, train.batch_size, train.seed, train.flips, train.crop, world.rank, world.size, world.device)
         shown = held_out if len(held_out) > 1 else trained_on
         first = range(min(SAMPLES, len(shown)))  # as sources; the target of each is its successor
         self.samples = shown.pictures(first), shown.pictures([(index + 1) % len(shown) for index in first])
         self.data = {"trained_on": trained_on.names, "held_out": held_out.names, "pixels": photos.digest()}
+        self._batch = of_part("data", self.stream.batch)
         self.gan = HueGAN(config, world)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Train on this process's share of the step's batch; returns its losses, scalars."""
-        return self.gan.step(step, *self.stream.batch(step))
+        return self.gan.step(step, *self._batch(step))
 
     def sample(self) -> Image.Image:
         """The same few pairs, held out if possible, painted."""

@@ -8,6 +8,7 @@ source, target = stream.batch(step)    # a function of the seed and the step: no
 
 from .images import find_images, fit, image_to_tensor, load_image
 from .pair_stream import PairStream
+from .photo_cache import cached_folder
 from .photo_stream import PhotoStream
 from .photos import LOAD_RATIO, Photos, hold_out, load_folder
 
@@ -16,6 +17,7 @@ __all__ = [
     "PairStream",
     "PhotoStream",
     "Photos",
+    "cached_folder",
     "find_images",
     "fit",
     "hold_out",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .photo_stream import cut
+from .photo_stream import Cutter
 from .photos import Photos, seeded_generator
 
 
@@ -19,17 +19,26 @@ class PairStream:
     not depend on the batch size or on the number of processes.
 
     Args:
-        photos: the photos, on the device where the batches are wanted.
+        photos: the photos, on the device where the batches are wanted, or in a file.
         batch_size: pairs in a batch, all processes together.
         seed: any integer >= 0.
         flips: flip upside down and left to right, each with probability 1/2.
         crop: crop at a random place rather than at the centre.
         rank, world_size: this process and their number. It gets its equal share of every batch; the shares in
             the order of ranks are the batch that a single process gets.
+        device: where the batches are wanted; None: where the photos are.
     """
 
     def __init__(
-        self, photos: Photos, batch_size: int, seed: int, flips: bool = True, crop: bool = True, rank: int = 0, world_size: int = 1
+        self,
+        photos: Photos,
+        batch_size: int,
+        seed: int,
+        flips: bool = True,
+        crop: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        device: torch.device | None = None,
     ) -> None:
         if len(photos) < 1:
             raise ValueError("photos must not be empty")
@@ -41,7 +50,8 @@ class PairStream:
         self.flips, self.crop = flips, crop
         self.rank, self.world_size = rank, world_size
         # A batch that memory has no room for is told of here: drawing it picture by picture would take hours.
-        torch.empty(2, batch_size // world_size, photos.images.shape[1], photos.size, photos.size, device=photos.images.device)
+        torch.empty(2, batch_size // world_size, photos.channels, photos.size, photos.size, device=photos.images.device)
+        self._cut = Cutter(photos, device)
         self._plan = lru_cache(maxsize=2)(self._draw_epoch)  # a batch may straddle two epochs
         seeded_generator(seed)  # refuse a bad seed here, not at the first batch
 
@@ -53,7 +63,7 @@ class PairStream:
         first = step * self.batch_size + self.rank * share
         places = (divmod(place, len(self.photos)) for place in range(first, first + share))
         source, target = np.stack([self._plan(epoch)[:, slot] for epoch, slot in places], axis=1)
-        return cut(self.photos, source), cut(self.photos, target)
+        return self._cut(source), self._cut(target)
 
     def _draw_epoch(self, epoch: int) -> np.ndarray:
         """(role, slot, [photo, top, left, flip down, flip right])."""

@@ -2,9 +2,10 @@
 
 import hashlib
 import math
+import mmap
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,23 +25,43 @@ LOAD_RATIO = 286 / 256
 
 
 @dataclass(frozen=True, eq=False)
+class Mapping:
+    """Where photos lie in a file that is mapped into memory: `rows[i]` is the place of photo i. See `photo_cache`.
+
+    `brightness`: of what is read there, of three channels, so many are handed out of the brightness; 0: it is as it is.
+    """
+
+    memory: mmap.mmap
+    rows: np.ndarray
+    brightness: int = 0
+
+    def let_go(self) -> None:
+        """Give the memory back that reading took; the pages stay in the system's cache as long as nobody else needs it."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.memory.madvise(mmap.MADV_DONTNEED)
+
+
+@dataclass(frozen=True, eq=False)
 class Photos:
     """Decoded square photographs.
 
     `images`: uint8 (N, C, S, S), of 3 channels, or 1 of grey ones; `names`: N file names; `size`: side of the pictures handed out,
-    at most S. What S has over `size` is room for random crops; it is S itself unless given.
+    at most S. What S has over `size` is room for random crops; it is S itself unless given. `mapping`: `images` are a file, of
+    which these photos are some, in an order of their own.
     """
 
     images: Tensor
     names: tuple[str, ...]
     size: int = 0
+    mapping: Mapping | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
         if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3) or shape[2] != shape[3]:
             raise ValueError(f"images must be uint8 of shape (N, 3, S, S) or (N, 1, S, S), got {self.images.dtype} {shape}")
-        if len(self.names) != shape[0]:
-            raise ValueError(f"names must have one name for each of the {shape[0]} images, got {len(self.names)}")
+        count = shape[0] if self.mapping is None else len(self.mapping.rows)
+        if len(self.names) != count:
+            raise ValueError(f"names must have one name for each of the {count} images, got {len(self.names)}")
         object.__setattr__(self, "names", tuple(self.names))
         object.__setattr__(self, "size", self.size or shape[-1])
         if not 0 < self.size <= shape[-1]:
@@ -49,38 +70,67 @@ class Photos:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def channels(self) -> int:
+        """Of the pictures handed out."""
+        return (self.mapping is not None and self.mapping.brightness) or self.images.shape[1]
+
     def to(self, device: torch.device | str) -> Self:
-        """The same photos with the images on `device`."""
+        """The same photos with the images on `device`; those of a file stay there."""
+        if self.mapping is not None:
+            return self
         return replace(self, images=self.images.to(device))
 
     def subset(self, indices: Sequence[int]) -> Self:
         """The photos at `indices`, in that order."""
+        if self.mapping is not None:
+            names, rows = tuple(self.names[index] for index in indices), self.mapping.rows[np.asarray(indices, dtype=np.int64)]
+            return replace(self, names=names, mapping=replace(self.mapping, rows=rows))
         chosen = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
         return replace(self, images=self.images[chosen], names=tuple(self.names[index] for index in indices))
 
     def pictures(self, indices: Sequence[int]) -> Tensor:
         """Centre crops of the photos at `indices` as floats (B, C, size, size) in [0, 1]."""
-        chosen = torch.as_tensor(list(indices), dtype=torch.long, device=self.images.device)
+        chosen = torch.as_tensor(self.places(list(indices)), dtype=torch.long, device=self.images.device)
         margin = (self.images.shape[-1] - self.size) // 2
         inside = slice(margin, margin + self.size)
-        return self.images[chosen, :, inside, inside].float() / 255.0
+        return self.handed_out(self.images[chosen, :, inside, inside]).float() / 255.0
+
+    def handed_out(self, cut: Tensor) -> Tensor:
+        """Parts of some of the `images`, uint8 (B, ., H, W), with the channels of these photos."""
+        brightness = 0 if self.mapping is None else self.mapping.brightness
+        return _luma(cut).expand(-1, brightness, -1, -1) if brightness else cut
 
     def with_channels(self, count: int | None = None) -> Self:
-        """The same photos with 3 channels, or with 1, of their `LUMA`; None: 1 if all of them are
-        grey, else 3."""
-        images = self.images
+        """The same photos with 3 channels, or with 1, of their `LUMA`; None: 1 if all of them are grey, else 3."""
         if count is None:
-            count = 1 if all((image == image[:1]).all() for image in images) else 3
-        if count == 1 and images.shape[1] == 3:
-            red, green, blue = images.unbind(1)
-            images = torch.stack([_luma(*channels) for channels in zip(red, green, blue)]).unsqueeze(1)
-        elif count == 3:
-            images = images.expand(-1, 3, -1, -1)
-        return replace(self, images=images)
+            count = 1 if all((image == image[:1]).all() for image in self._each()) else 3
+        if count == self.channels:
+            return self
+        if self.mapping is not None:
+            return replace(self, mapping=replace(self.mapping, brightness=count))
+        if count == 1:
+            return replace(self, images=torch.cat([_luma(image[None]) for image in self.images]))
+        return replace(self, images=self.images.expand(-1, 3, -1, -1))
 
     def digest(self) -> str:
         """SHA-256 of all pixels, which tells photos of the same names apart."""
-        return hashlib.sha256(self.images.contiguous().cpu().numpy()).hexdigest()
+        found = hashlib.sha256()
+        for image in self._each():
+            found.update(image.contiguous().cpu().numpy())
+        return found.hexdigest()
+
+    def _each(self) -> Iterator[Tensor]:
+        """One after another, uint8 (C, S, S); of those in a file few stay in memory."""
+        for number, place in enumerate(self.places(range(len(self))).tolist()):
+            yield self.handed_out(self.images[place : place + 1])[0]
+            if self.mapping is not None and number % 1024 == 0:
+                self.mapping.let_go()
+
+    def places(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Where the photos at `indices` lie in `images`."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return chosen if self.mapping is None else self.mapping.rows[chosen]
 
 
 def load_folder(
@@ -95,11 +145,11 @@ def load_folder(
     if size < 1:
         raise ValueError(f"size must be at least 1, got {size}")
     paths = find_images(folder, recursive)
-    side = math.ceil(size * LOAD_RATIO) if margin else size
+    side = side_of(size, margin)
     images = torch.empty(len(paths), 3, side, side, dtype=torch.uint8)
     names, failures = [], []
     with at_most(), ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter's lock
-        loaded = pool.map(lambda path: _load_square(path, side), paths)
+        loaded = pool.map(lambda path: load_square(path, side), paths)
         progress = tqdm(loaded, "photos", len(paths), delay=1.0, disable=None, leave=False)
         for path, image in zip(paths, progress):
             if isinstance(image, ValueError):
@@ -109,7 +159,7 @@ def load_folder(
                 images[len(names)] = image
                 names.append(path.relative_to(folder).as_posix())
     if len(names) < minimum:
-        raise ValueError(_too_few(folder, len(names), minimum, failures))
+        raise ValueError(too_few(folder, len(names), minimum, failures))
     return Photos(images[: len(names)], tuple(names), size)
 
 
@@ -131,12 +181,18 @@ def seeded_generator(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def _luma(red: Tensor, green: Tensor, blue: Tensor) -> Tensor:
-    total = sum(weight * channel.int() for weight, channel in zip(LUMA, (red, green, blue)))
-    return ((total + 2**15) >> 16).byte()
+def _luma(images: Tensor) -> Tensor:
+    """uint8 RGB (B, 3, H, W) -> (B, 1, H, W)."""
+    total = sum(weight * channel.int() for weight, channel in zip(LUMA, images.unbind(1)))
+    return ((total + 2**15) >> 16).byte().unsqueeze(1)
 
 
-def _load_square(path: Path, side: int) -> Tensor | ValueError:
+def side_of(size: int, margin: bool = True) -> int:
+    """Of the squares that are kept of photos: with room for random crops, or without."""
+    return math.ceil(size * LOAD_RATIO) if margin else size
+
+
+def load_square(path: Path, side: int) -> Tensor | ValueError:
     try:
         # Decoded at no less than twice the size, so that the antialiasing is still Lanczos's.
         return fit(load_image(path, at_least=2 * side), side)
@@ -144,7 +200,7 @@ def _load_square(path: Path, side: int) -> Tensor | ValueError:
         return error
 
 
-def _too_few(folder: str | os.PathLike[str], usable: int, minimum: int, failures: list[str]) -> str:
+def too_few(folder: str | os.PathLike[str], usable: int, minimum: int, failures: list[str]) -> str:
     message = f"{folder} has {usable} usable image{'s' * (usable != 1)}, at least {minimum} are needed"
     if not failures:
         return message

@@ -103,10 +103,12 @@ class BaseTrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """How to run; none of these changes the result, so they may differ when a run is resumed."""
+    """How to run; none of these changes the result beyond rounding, so they may differ when a run is resumed."""
 
     device: str = "auto"
     """cpu, cuda, cuda:1, ... auto: the GPU where there is one."""
+    compile: bool = False
+    """Compile networks and losses at first: minutes, for steps that take less time. On a GPU steps are then replayed as graphs."""
     checkpoint_every: int = 500
     """Steps between checkpoints."""
     sample_every: int = 500
@@ -115,13 +117,22 @@ class RunConfig:
     """Steps between rows of metrics."""
     max_minutes: float | None = None
     """Stop with a checkpoint after this many minutes; the same command goes on from there."""
+    profile: int = 0
+    """Take so many steps apart, soon after the beginning: OUT/profile.md has the time of each part, OUT/profile.json.gz a trace of
+    as many more."""
     progress: bool = True
     """Show the progress bar."""
+
+    @property
+    def compiler(self) -> str | None:
+        """The backend of ``torch.compile`` that steps are compiled by, if they are."""
+        return "inductor" if self.compile else None
 
     def __post_init__(self) -> None:
         check_types(self)
         for name in ("checkpoint_every", "sample_every", "log_every"):
             check_int(name, getattr(self, name), 1)
+        check_int("profile", self.profile, 0, MOST)
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise ValueError(f"max_minutes must be positive, got {self.max_minutes}")
 

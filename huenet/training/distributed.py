@@ -5,6 +5,7 @@ torchrun --nproc-per-node 8 -m huenet train --data photos --out run
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,11 +17,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class World:
-    """This process among ``size`` processes, and its device."""
+    """This process among ``size`` processes, its device, and the backend of ``torch.compile`` that it computes with, if any."""
 
     device: torch.device
     rank: int = 0
     size: int = 1
+    compiler: str | None = None
 
     @property
     def main(self) -> bool:
@@ -57,6 +59,13 @@ class World:
         dist.all_reduce(shared, dist.ReduceOp.MAX)
         return int(shared)
 
+    def is_broken(self, error: RuntimeError) -> bool:
+        """Whether the error is that of a connection to a process that is gone, as gloo and NCCL tell it."""
+        if self.size == 1:
+            return False
+        # NCCL's, and those of torch's store, have types of their own; gloo's are plain ones, with its source in the text
+        return isinstance(error, dist.DistError) or "gloo" in str(error).lower() or "Connection closed by peer" in str(error)
+
     def wait(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:
@@ -68,22 +77,24 @@ ALONE = World(torch.device("cpu"))
 
 
 @contextlib.contextmanager
-def joined(device: str = "auto") -> Iterator[World]:
+def joined(device: str = "auto", compiler: str | None = None) -> Iterator[World]:
     """Join the processes that torchrun started, or be the only one; leave them at the end.
 
-    ``device``: any of torch's names, or auto: this process's GPU where there is one. Raises ``ValueError`` for a device that is
-    not there.
+    ``device``: any of torch's names, or auto: this process's GPU where there is one. ``compiler``: see `World`. Raises
+    ``ValueError`` for a device or a compiler that is not there.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     chosen = find_device(device)
+    if compiler == "inductor":
+        check_compiler(chosen)
     if size == 1:
-        yield World(chosen)
+        yield World(chosen, compiler=compiler)
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield World(chosen, dist.get_rank(), size)
+        yield World(chosen, dist.get_rank(), size, compiler)
     finally:
         dist.destroy_process_group()
 
@@ -101,3 +112,15 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name} is not available: {str(error).splitlines()[0].split('. ')[0]}") from error
     return device
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raises ``ValueError`` where torch's inductor lacks what it compiles with for the device."""
+    if device.type == "cuda":
+        names, what = (os.environ.get("CC", "cc"), "gcc", "clang"), "a C compiler, for Triton"
+    else:
+        names, what = (os.environ.get("CXX", "c++"), "g++", "clang++"), "a C++ compiler"
+    if not any(map(shutil.which, names)):
+        raise ValueError(
+            f"compile needs {what} (one of {', '.join(dict.fromkeys(names))}), found none: install one, or leave it out"
+        )

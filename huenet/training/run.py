@@ -4,6 +4,7 @@
     OUT/<system.result>          what users of the trained system load
     OUT/metrics.csv              losses by step, and the same for TensorBoard
     OUT/samples/step_*.png       the same few examples as training proceeds
+    OUT/profile.md, .json.gz     some steps taken apart, if asked for
 
 Everything random in step s, the batch included, is a function of (seed, s, rank), so a checkpoint holds no random state and
 no position in the epoch beyond the number of the step.
@@ -12,6 +13,7 @@ no position in the epoch beyond the number of the step.
 import contextlib
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,11 @@ from ..files import claimed, replacing
 from . import checkpoint
 from .config import RunConfig
 from .metrics_log import MetricsLog
+from .profile import TABLE, TRACE, StepProfile, steps_of
 from .protocol import System
+from .rates import Operations, device_name, peak
 from .stopping import Reason, agreed_reason, caught_signals
+from .trained_networks import arithmetic
 
 CHECKPOINT = "checkpoint.safetensors"
 USUAL = RunConfig()
@@ -67,12 +72,18 @@ class TrainingRun:
             if self.world.main:
                 opened.enter_context(claimed(self.out))
             self.step = self._resumed()
+            self._check_profile()
             self.world.wait()  # nobody writes before everybody has read
-            self.log = MetricsLog(self.out, (*system.losses, "images_per_second"), self.step) if self.world.main else None
+            columns = (*system.losses, "images_per_second")
+            self.log = MetricsLog(self.out, columns, self.step, last="mfu") if self.world.main else None
             if self.log is not None:
                 opened.callback(self.log.close)
             self._opened = opened.pop_all()
         self.reported = self.step, time.monotonic()
+        self.computed_in = arithmetic(self.train, self.world.device)
+        self.peak = peak(self.world.device, self.computed_in) if self.world.main else None
+        self.operations: int | None = None
+        self.profile = StepProfile(run.profile, self.world.device) if run.profile and self.world.main else None
         # The first step that had a loss that was not finite; kept on the device, so that no step waits for its losses.
         self.first_bad = torch.full((), NEVER, device=self.world.device)
 
@@ -80,7 +91,19 @@ class TrainingRun:
         self._opened.close()
 
     def proceed(self) -> Outcome:
-        """Train to the last step, or until Ctrl-C, SIGTERM or the time limit, and save."""
+        """Train to the last step, or until Ctrl-C, SIGTERM or the time limit, and save.
+
+        Where one of several processes has died, the others raise `TrainingError` as soon as they wait for it.
+        """
+        try:
+            return self._proceed()
+        except RuntimeError as error:
+            if not self.world.is_broken(error):
+                raise
+            where = f"at step {self.step}; {self._last_good()}"
+            raise TrainingError(f"another process of the {self.world.size} that train is gone, {where}") from error
+
+    def _proceed(self) -> Outcome:
         last, every = self.train.steps, self.run
         stopped_by = saved = None
         with self._progress() as bar, caught_signals() as caught:
@@ -105,11 +128,46 @@ class TrainingRun:
         return tqdm(total=self.train.steps, initial=self.step, unit="step", desc="training", dynamic_ncols=True, disable=not shown)
 
     def _train_step(self) -> dict[str, Tensor]:
-        losses = self.system.step(self.step)
+        losses = self._step() if self.profile is None else self.profile(self._step)
         self.step += 1
+        if self.profile is not None and self.profile.done:
+            self._write_profile(self.profile)
+            self.profile = None
         finite = torch.stack([value.isfinite() for value in losses.values()]).all()
         self.first_bad = torch.where(finite, self.first_bad, self.first_bad.clamp_max(self.step))
         return losses
+
+    def _step(self) -> dict[str, Tensor]:
+        if self.peak is None or self.operations is not None:
+            return self.system.step(self.step)
+        # Once, of a step that is not compiled: in what is compiled operations cannot be seen.
+        eager = torch.compiler.set_stance("force_eager") if self.world.compiler else contextlib.nullcontext()
+        with Operations() as counted, eager:
+            losses = self.system.step(self.step)
+        self.operations = counted.count
+        return losses
+
+    def _mfu(self, steps_per_second: float) -> float | None:
+        """Share of the device's peak that is used; of each process, as all do the same."""
+        return None if self.peak is None or self.operations is None else self.operations * steps_per_second / self.peak
+
+    def _check_profile(self) -> None:
+        wanted, left = self.run.profile, self.train.steps - self.step
+        if wanted and steps_of(wanted) > left:
+            most = f"at most {max(0, (left - steps_of(0)) // 2)}, as {left} steps are left"
+            raise ValueError(f"profile must be {most}: {steps_of(0)} to warm up, and as many to trace as to watch; got {wanted}")
+
+    def _write_profile(self, profile: StepProfile) -> None:
+        device, kind = self.world.device, str(self.computed_in).removeprefix("torch.")
+        threads = f", threads: {torch.get_num_threads()}" if device.type == "cpu" else ""
+        processes = f", processes: {self.world.size}" if self.world.size > 1 else ""
+        compiled = ", compiled" if self.world.compiler else ""
+        about = (
+            f"batch {self.train.batch_size}, {kind}{compiled}; {device_name(device)}{threads}{processes}, torch {torch.__version__}"
+        )
+        first = self.step - 2 * profile.count + 1
+        profile.write(self.out, first, about, self.train.batch_size, self._mfu(1.0))
+        tqdm.write(f"profile of steps {first} to {self.step}: {self.out / TABLE}, {self.out / TRACE}", file=sys.stderr)
 
     def _report(self, losses: dict[str, Tensor]) -> str:
         """Log the mean losses of all processes; returns them as text for the progress bar."""
@@ -118,12 +176,16 @@ class TrainingRun:
         values = dict(zip(names, self.world.mean(torch.stack([losses[name] for name in names])).tolist()))
         now = time.monotonic()
         step, moment = self.reported
-        values["images_per_second"] = (self.step - step) * self.train.batch_size / (now - moment)
+        rate = (self.step - step) / (now - moment)
+        values["images_per_second"] = rate * self.train.batch_size
+        if (mfu := self._mfu(rate)) is not None:
+            values["mfu"] = mfu
         self.reported = self.step, now
         if self.log is not None:
             self.log.write(self.step, values)
         parts = [f"{name} {values[name]:.3g}" for name in names if name != "total"]
-        return ", ".join([*parts, f"{values['images_per_second']:.3g} images/s"])
+        used = [] if mfu is None else [f"MFU {mfu:.0%}"]
+        return ", ".join([*parts, f"{values['images_per_second']:.3g} images/s", *used])
 
     def _check_finite(self) -> None:
         first_bad = -self.world.max(-int(self.first_bad))
@@ -132,7 +194,11 @@ class TrainingRun:
 
     def _last_good(self) -> str:
         path = self.out / CHECKPOINT
-        return f"the last good checkpoint is {path}" if path.exists() else "there is no checkpoint yet"
+        return (
+            f"the last good checkpoint is {path}, from which the same command goes on"
+            if path.exists()
+            else "there is no checkpoint yet"
+        )
 
     def _stopped_by(self, caught: list[signal.Signals]) -> Reason | None:
         """Why all processes should stop now, because one of them caught a signal or is late; the same in each of them."""

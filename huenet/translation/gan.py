@@ -10,6 +10,7 @@ from ..data.photos import seeded_generator
 from ..losses.contextual import FeatureMaps
 from ..training.checkpoint import with_prefix, without_prefix
 from ..training.distributed import World
+from ..training.parts import LOSSES
 from ..training.trained_networks import TrainedNetworks
 from .config import Config, ModelConfig
 from .networks import Discriminators, Generators, Translated, source_of, target_of, to_networks, turns
@@ -41,6 +42,9 @@ class TranslationGAN:
         rates = {"generators": train.learning_rate, "discriminators": train.discriminator_learning_rate or train.learning_rate}
         self.networks = TrainedNetworks(networks, rates, train, world, averages={"generators": "average"})
         self.terms = Terms(config.loss, contextual_features, harmonic_features).to(world.device, self.networks.dtype)
+        self._prepared = self.networks.compiled(self._to_networks)
+        self._losses = self.networks.compiled(self._losses_of_generators, LOSSES)
+        self._discriminators_loss = self.networks.compiled(self._loss_of_discriminators, LOSSES)
         self.pools = self._pools() if self.discriminators is not None and train.pool_size else {}
 
     def step(self, step: int, a: Tensor, b: Tensor) -> dict[str, Tensor]:
@@ -50,26 +54,39 @@ class TranslationGAN:
         """
         networks, loss = self.networks, self.config.loss
         networks.begin(step)
-        images = {"a": to_networks(a.to(networks.dtype)), "b": to_networks(b.to(networks.dtype))}
+        images = self._prepared(a, b)
         both = len(self.model_config.trained) == 2
         wanted = {
             "back": bool(loss.cycle_weight or loss.harmonic_weight) and both,
             "same": bool(loss.identity_weight),
             "turn": None if self.turns is None else self.turns[0],
         }
-        with networks.autocast():
-            found = networks.parallel["generators"](images["a"], images["b"], **wanted)
+        found = networks.apply("generators", images["a"], images["b"], **wanted)
         made = {direction: Translated(**parts) for direction, parts in found.items()}
-        judged, logits = self._judge(step, images, made)
+        judged, logits = {}, {}
+        if self.discriminators is not None:
+            fakes = _fakes(made)
+            judged = self._step_discriminators(step, images, fakes)
+            logits = networks.apply("discriminators", {name: [fake] for name, fake in fakes.items()}, learns=False)
+        terms = self._losses(images, made, logits)
+        networks.descend(terms["total"], "generators")
+        return {name: value.detach() for name, value in (terms | judged).items()}
+
+    def _to_networks(self, a: Tensor, b: Tensor) -> dict[str, Tensor]:
+        dtype = self.networks.dtype
+        return {"a": to_networks(a.to(dtype)), "b": to_networks(b.to(dtype))}
+
+    def _losses_of_generators(
+        self, images: dict[str, Tensor], made: dict[str, Translated], logits: dict[str, list[Tensor]]
+    ) -> dict[str, Tensor]:
+        """The weighted total, and each term."""
         terms: dict[str, Tensor] = {}
         for direction, some in made.items():
             side = target_of(direction)
-            about = [logits[name] for name in (side, f"{side}_turned") if name in logits]
+            about = [logits[name][0] for name in (side, f"{side}_turned") if name in logits]
             for name, value in self.terms(images[source_of(direction)], images[side], some, about).items():
                 terms[name] = terms[name] + value if name in terms else value
-        total = sum(getattr(loss, f"{name}_weight") * value for name, value in terms.items())
-        networks.descend(total, "generators")
-        return {"total": total.detach(), **{name: value.detach() for name, value in terms.items()}, **judged}
+        return {"total": sum(getattr(self.config.loss, f"{name}_weight") * value for name, value in terms.items()), **terms}
 
     def model(self) -> Generators:
         """A float32 copy of the generators as they would translate now, in eval mode: of the running average, if there is one."""
@@ -90,29 +107,23 @@ class TranslationGAN:
         for name, pool in self.pools.items():
             pool.load_state(path, without_prefix(f"pool_{name}", tensors))
 
-    def _judge(
-        self, step: int, images: dict[str, Tensor], made: dict[str, Translated]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """A step of the discriminators: their loss, and then their logits of the translations. Without any, nothing."""
-        if self.discriminators is None:
-            return {}, {}
-        fakes, reals = {}, {}
-        for direction, some in made.items():
-            side = target_of(direction)
-            fakes[side], reals[side] = some.output, images[side]
-            if some.turned is not None:
-                fakes[f"{side}_turned"], reals[f"{side}_turned"] = some.turned, self.turns[0](images[side])
-        shown = {name: [reals[name], self._pooled(step, name, fake.detach())] for name, fake in fakes.items()}
+    def _step_discriminators(self, step: int, images: dict[str, Tensor], fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Returns their loss."""
+        shown = {name: [self._real(images, name), self._pooled(step, name, fake.detach())] for name, fake in fakes.items()}
         self.discriminators.requires_grad_(True)
-        with self.networks.autocast():
-            judged = self.networks.parallel["discriminators"](shown)
-        loss = sum(self.terms.adversarial.discriminator(*logits) for logits in judged.values())
+        loss = self._discriminators_loss(self.networks.apply("discriminators", shown))
         self.networks.descend(loss, "discriminators")
         # The generators' step needs gradients through the discriminators, not of them.
         self.discriminators.requires_grad_(False)
-        with self.networks.autocast():
-            logits = self.discriminators({name: [fake] for name, fake in fakes.items()})
-        return {"discriminator": loss.detach()}, {name: some[0] for name, some in logits.items()}
+        return {"discriminator": loss}
+
+    def _loss_of_discriminators(self, judged: dict[str, list[Tensor]]) -> Tensor:
+        return sum(self.terms.adversarial.discriminator(*logits) for logits in judged.values())
+
+    def _real(self, images: dict[str, Tensor], name: str) -> Tensor:
+        """What the discriminator of this name is to take for real."""
+        real = images[name[0]]
+        return self.turns[0](real) if name.endswith("_turned") else real
 
     def _pooled(self, step: int, name: str, fake: Tensor) -> Tensor:
         """This process's share of what the pool shows for the joint batch, so that any number of processes sees the same."""
@@ -129,3 +140,13 @@ class TranslationGAN:
             name: ImagePool(self.config.train.pool_size, (channels[name[0]], size, size), *about)
             for name in self.discriminators.names
         }
+
+
+def _fakes(made: dict[str, Translated]) -> dict[str, Tensor]:
+    """Translations by the names of the discriminators that judge them."""
+    fakes = {}
+    for direction, some in made.items():
+        fakes[target_of(direction)] = some.output
+        if some.turned is not None:
+            fakes[f"{target_of(direction)}_turned"] = some.turned
+    return fakes

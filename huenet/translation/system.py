@@ -22,6 +22,7 @@ from ..data import Photos, PhotoStream, hold_out
 from ..data.images import sample_grid
 from ..losses.contextual import FeatureMaps
 from ..training.distributed import ALONE, World
+from ..training.parts import of_part
 from .config import Config
 from .gan import TranslationGAN
 from .model import save_translator
@@ -59,7 +60,7 @@ class Translation:
             side: _as_photos(f"photos_{side}", some, config.model.size).with_channels(given[side])
             for side, some in zip(SIDES, (photos_a, photos_b))
         }
-        channels = {side: some.images.shape[1] for side, some in photos.items()}
+        channels = {side: some.channels for side, some in photos.items()}
         if config.loss.identity_weight and channels["a"] != channels["b"]:
             sides = f"A has {channels['a']} channel{'s' * (channels['a'] > 1)} and B {channels['b']}"
             raise ValueError(f"identity_weight must be 0 where {sides}, got {config.loss.identity_weight:g}")
@@ -74,6 +75,7 @@ class Translation:
                 train.crop,
                 world.rank,
                 world.size,
+                world.device,
             )
             shown = held_out if len(held_out) else trained_on
             self.samples[side] = shown.pictures(range(min(SAMPLES, len(shown))))
@@ -82,6 +84,7 @@ class Translation:
                 f"held_out_{side}": [f"{side}/{name}" for name in held_out.names],
                 f"pixels_{side}": some.digest(),
             }
+        self._batches = of_part("data", lambda step: [stream.batch(step) for stream in self.streams.values()])
         model = dataclasses.replace(config.model, channels_a=channels["a"], channels_b=channels["b"])
         self.gan = TranslationGAN(config, model, world, contextual_features, harmonic_features)
         terms = [name.removesuffix("_weight") for name in config.loss.weights]
@@ -89,7 +92,7 @@ class Translation:
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Train on this process's share of the step's batches; returns its losses, scalars, 0 for terms that are not computed."""
-        found = self.gan.step(step, *(stream.batch(step) for stream in self.streams.values()))
+        found = self.gan.step(step, *self._batches(step))
         zero = torch.zeros_like(found["total"])
         return {name: found.get(name, zero) for name in self.losses}
 

@@ -75,3 +75,8 @@ def _no_float64(device: torch.device) -> str | None:
     except (RuntimeError, TypeError, NotImplementedError) as error:
         return str(error).splitlines()[0]
     return None
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on the device, which the host does not wait for: from pinned memory, copies to a GPU return at once."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

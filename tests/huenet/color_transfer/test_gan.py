@@ -54,10 +54,11 @@ def test_both_networks_learn_in_every_step(tmp_path: Path) -> None:
 
 def test_hue_jitter_turns_a_pair_together_and_differently_in_each_step(tmp_path: Path) -> None:
     training = begin(tiny(hue_jitter=0.1), tmp_path)
-    source, target = (rgb_to_hsv(image) for image in training.system.stream.batch(0))
+    pair, gan = training.system.stream.batch(0), training.system.gan
+    source, target = (rgb_to_hsv(image) for image in pair)
     angles = []
     for step in (0, 1):
-        turned = training.system.gan._turned_together(step, source, target)
+        turned = gan._hsv_turned(*pair, gan._angles(step))
         turns = [(after - before)[:, 0].remainder(1) for before, after in zip((source, target), turned)]
         angles.append(turns[0][:, 0, 0])
         # Adding an angle and taking it off again are two roundings of numbers below 2.

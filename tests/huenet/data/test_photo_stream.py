@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from PIL import Image
 
-from huenet.data import PhotoStream
+from huenet.data import PhotoStream, cached_folder, load_folder, photo_stream
+from huenet.data.garden import garden
 from tests.huenet.data.pictures import numbered
 
 
@@ -46,3 +50,22 @@ def test_bad_arguments_are_named() -> None:
         PhotoStream(numbered(3), 3, (0,), world_size=2)
     with pytest.raises(ValueError, match="photos must not be empty"):
         PhotoStream(numbered(3).subset([]), 1, (0,))
+
+
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_from_a_file_it_is_what_it_is_from_memory(channels: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often what was read is given back."""
+    monkeypatch.setattr(photo_stream, "AT_MOST", 1000)
+    (folder := tmp_path / "photos").mkdir()
+    for number, image in enumerate(garden(6, 30, seed=4).with_channels(channels).images):
+        pixels = image.squeeze() if channels == 1 else image.permute(1, 2, 0)
+        Image.fromarray(pixels.numpy()).save(folder / f"{number}.png")
+    stored, loaded = cached_folder(folder, 24, tmp_path / "cache"), load_folder(folder, 24)
+    for asked in ([None], [1], [3], [1, 3]):
+        one, other = stored, loaded
+        for count in asked:
+            one, other = one.with_channels(count), other.with_channels(count)
+        assert one.channels == other.channels and one.digest() == other.digest()
+        assert torch.equal(one.pictures([5, 0]), other.pictures([5, 0]))
+        ours, theirs = (PhotoStream(photos.subset([4, 1, 0]), 4, (1,), device=torch.device("cpu")) for photos in (one, other))
+        assert all(torch.equal(ours.batch(step), theirs.batch(step)) for step in range(5))

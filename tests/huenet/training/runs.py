@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import torch
@@ -17,8 +18,8 @@ def rows(out: Path) -> list[dict[str, str]]:
 
 
 def timeless(out: Path) -> list[dict[str, str]]:
-    """The same without the one column that no two runs share."""
-    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows(out)]
+    """The same without the columns that no two runs share."""
+    return [{name: value for name, value in row.items() if name not in ("images_per_second", "mfu")} for row in rows(out)]
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -31,3 +32,9 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
     assert first.keys() == second.keys()
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert not different
+
+
+def profiled(out: Path) -> dict[str, tuple[float, float]]:
+    """Of profile.md: milliseconds and per cent by part."""
+    found = re.findall(r"^\| (\w+) \| ([\d.]+) ms \| ([\d.]+)% \|$", (out / "profile.md").read_text(), re.MULTILINE)
+    return {part: (float(time), float(share)) for part, time, share in found}

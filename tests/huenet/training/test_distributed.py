@@ -61,7 +61,7 @@ def _train(folder: Path, out: Path, *options: str) -> str:
 
 def _losses(out: Path) -> torch.Tensor:
     with (out / "metrics.csv").open(newline="") as file:
-        rows = [{k: float(v) for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
+        rows = [{k: float(v) for k, v in row.items() if k not in ("images_per_second", "mfu")} for row in csv.DictReader(file)]
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     return torch.tensor([list(row.values()) for row in rows], dtype=torch.float64)
 

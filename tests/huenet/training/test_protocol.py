@@ -52,7 +52,7 @@ class Toy:
         self.networks.begin(step)
         train, generator = self.config.train, torch.Generator()
         x, y = (torch.rand(train.batch_size, 3, generator=generator.manual_seed(step_seed(train.seed, of, step))) for of in (1, 2))
-        output = self.networks.parallel["layer"](x)
+        output = self.networks.apply("layer", x)
         mean, still = (output.mean(0) - y.mean(0)).square().sum(), (output[:4] - self.pool).square().mean()
         self.networks.descend(mean + 0.01 * still, "layer")
         self.pool[step % 4] = output[0].detach()
@@ -83,7 +83,7 @@ def test_stopped_after_every_step_it_ends_as_if_it_had_not_been(tmp_path: Path) 
     assert_equal(exported, system.networks.weights("layer"))
     assert metadata["config"]["train"]["steps"] == metadata["step"] == 40 and metadata["a"] == ["one"]
     assert timeless(tmp_path / "parts") == timeless(tmp_path / "whole")
-    assert list(rows(tmp_path / "whole")[0]) == ["step", "total", "mean", "still", "images_per_second"]
+    assert list(rows(tmp_path / "whole")[0]) == ["step", "total", "mean", "still", "images_per_second", "mfu"]
     means = [float(row["mean"]) for row in rows(tmp_path / "whole")]
     assert len(means) == 40 and sum(means[-5:]) < 0.1 * sum(means[:5])
     assert len(list((tmp_path / "parts" / "samples").iterdir())) == 10

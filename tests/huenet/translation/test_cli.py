@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from pathlib import Path
 
@@ -12,32 +11,8 @@ from PIL import Image
 from huenet.cli import main
 from huenet.cli.arguments import parse
 from huenet.translation.methods import METHODS, configuration
-from tests.huenet.translation.tiny import photos
-
-OPTIONS = shlex.split(
-    "--size 16 --width 4 --blocks 1 --discriminator-width 4 --discriminator-depth 1 --batch-size 2 --schedule constant "
-    "--device cpu --no-progress --log-every 1"
-)
-
-
-@pytest.fixture(scope="session")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders a, of colour photos of unequal sizes, and b, of grey ones; a run on both."""
-    place = tmp_path_factory.mktemp("translation")
-    for side, mode in (("a", "RGB"), ("b", "L")):
-        (place / side).mkdir()
-        flowers = photos(ord(side), count=5, side=30)
-        for number, image in enumerate(flowers.images):
-            picture = Image.fromarray(image.permute(1, 2, 0).numpy()).crop((0, 0, 20 + number, 30 - number))
-            picture.convert(mode).save(place / side / f"{number}.png")
-    command = train(place, "run", "--method", "gcgan-rot", "--identity-weight", "0", "--steps", "2", "--hold-out", "1")
-    assert main(command) == 0
-    return place
-
-
-def train(place: Path, out: str, *options: str) -> list[str]:
-    folders = ["--a", str(place / "a"), "--b", str(place / "b"), "--out", str(place / out)]
-    return ["translate", "train", *folders, *OPTIONS, *options]
+from tests.huenet.training.runs import profiled
+from tests.huenet.translation.commands import OPTIONS, train
 
 
 def apply(place: Path, photos: str, out: Path, *options: str) -> list[str]:
@@ -84,6 +59,12 @@ def test_training_goes_on_and_stops_at_its_time(ground: Path, tmp_path: Path, ca
     assert "the same command goes on" in capsys.readouterr().out
     assert main([*command, "--steps", "3"]) == 0
     assert "trained 3 steps" in capsys.readouterr().out
+
+
+def test_a_profile_has_the_parts_of_a_step(ground: Path, tmp_path: Path) -> None:
+    options = ["--method", "gan", "--steps", "5", "--profile", "1"]
+    assert main(train(ground, str(tmp_path / "out"), *options)) == 0
+    assert list(profiled(tmp_path / "out")) == ["data", "generators", "discriminators", "losses", "optimiser", "other"]
 
 
 @pytest.mark.parametrize("preset", ["photos", "digits"])

@@ -37,7 +37,7 @@ def test_each_term_has_a_column(tmp_path: Path) -> None:
     run(tiny(steps=1, structure_weight=1.0), tmp_path)
     (row,) = rows(tmp_path)
     terms = ["adversarial", "cycle", "identity", "geometry", "structure", "harmonic", "contextual", "mi"]
-    assert list(row) == ["step", "total", *terms, "discriminator", "images_per_second"]
+    assert list(row) == ["step", "total", *terms, "discriminator", "images_per_second", "mfu"]
     assert float(row["structure"]) != 0 == float(row["cycle"])
 
 
