@@ -180,11 +180,14 @@ class Operator:
         """The operator as an autograd function, which gives the result and what is kept."""
 
         def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+            ctx.set_materialize_grads(False)  # no zeros for what is kept
             result, kept = self._exact_forward(*arguments)
             self._setup_context(ctx, arguments, (result, kept))
             return result, *kept
 
-        def backward(ctx: Any, grad: Tensor, *_kept: Tensor) -> tuple[Tensor | None, ...]:
+        def backward(ctx: Any, grad: Tensor | None, *_kept: None) -> tuple[Tensor | None, ...]:
+            if grad is None:
+                return (None,) * len(ctx.needs_input_grad)
             # where a second derivative may follow, it is the op that has an error for it
             direct = not torch.is_grad_enabled() and not _traced([grad])
             return self._differentiate(ctx, grad, None, self._exact_backward if direct else self.op_backward)

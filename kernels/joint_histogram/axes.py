@@ -85,16 +85,21 @@ class BinsAxis:
         t = self._bins.coordinate(x) if periodic or self._separated is not None else clamped_coordinate(self._bins, x)
         return t.sub_(self._middle)
 
-    def describe(self, place: Tensor) -> Tensor:
-        return place if self._separated is None else self._separated.describe(place)
+    @property
+    def numbers(self) -> int:
+        """That describe a sample."""
+        return 1 if self._separated is None else self._separated.numbers
+
+    def describe(self, place: Tensor, out: Tensor | None = None) -> Tensor:
+        return place if self._separated is None else self._separated.describe(place, out)
 
     def _distance(self, place: Tensor) -> Tensor:
         return (place.unsqueeze(-1) - offsets(self.size, place.device)).to(self._dtype)
 
-    def values(self, described: Tensor) -> Tensor:
+    def values(self, described: Tensor, out: Tensor | None = None) -> Tensor:
         if self._separated is None:
             return self._bins.response(self._distance(described))
-        return self._separated.values(described)
+        return self._separated.values(described, out)
 
     def along(self, windows: Tensor, others: Tensor) -> Tensor:
         return torch.matmul(others, windows.mT)

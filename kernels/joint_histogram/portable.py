@@ -21,28 +21,30 @@ def _axes(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> 
 
 
 def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> list[Tensor]:
-    """The order of every row's samples, (B, N) int32; 0 where the way has none, as shapes must not depend on the way."""
-    return [torch.zeros_like(x, dtype=torch.int32)]
+    """The order of every row's samples, (B, N) int32, and what one product holds; unwritten where the way has none, as shapes must
+    not depend on the way."""
+    return [torch.zeros_like(x, dtype=torch.int32), *product.held(x, bins_x, bins_y)]
 
 
-def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, Tensor]:
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, ...]:
     """(B, N), (B, N) -> (B, Kx, Ky) and what is kept."""
-    (order,) = kept(x, y, shares, bins_x, bins_y)
+    order, *held = kept(x, y, shares, bins_x, bins_y)
     if not x.numel():
-        return x.new_zeros(len(x), bins_x.count, bins_y.count), order
+        return x.new_zeros(len(x), bins_x.count, bins_y.count), order, *held
     threads = torch.get_num_threads()
     with one_core(x.numel() <= FEW):
         way = way_for(bins_x, bins_y, x)
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
-            return product.forward(x, y, shares, axes, threads), order
-        return spread(runs.forward(x, y, shares, axes, order), shares, (x, bins_x), (y, bins_y)), order
+            return product.forward(x, y, shares, axes, held, threads), order, *held
+        return spread(runs.forward(x, y, shares, axes, order), shares, (x, bins_x), (y, bins_y)), order, *held
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, bins_x: Bins, bins_y: Bins, needs: list[bool]
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, *held_and_settings: Tensor | Bins | list[bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
+    *held, bins_x, bins_y, needs = held_and_settings
     if not x.numel():
         return tuple(x.new_empty(x.shape if need else 0) for need in needs)
     threads = torch.get_num_threads()
@@ -50,5 +52,5 @@ def backward(
         way = way_for(bins_x, bins_y, x)
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
-            return product.backward(grad, x, y, shares, axes, needs, threads)
+            return product.backward(grad, x, y, shares, axes, held, needs, threads)
         return runs.backward(grad, x, y, shares, axes, order, needs)

@@ -76,8 +76,7 @@ class MutualInformation(NamedTuple):
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    empty = denominator <= 0  # a NaN is not, and stays
-    return torch.where(empty, 0, numerator / torch.where(empty, 1, denominator))
+    return numerator / denominator.masked_fill(denominator <= 0, torch.inf)  # a NaN is not, and stays
 
 
 def mutual_information(
