@@ -113,7 +113,7 @@ class Operator:
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
         """Both passes of the fused backend, all gradients wanted, whatever the device."""
         fused = self._load_fused()
-        result, *kept = _as_tuple(fused.forward(*tensors, *settings))
+        result, *kept = as_tuple(fused.forward(*tensors, *settings))
         fused.backward(torch.empty_like(result), *tensors, *kept, *settings, [tensor is not None for tensor in tensors])
         return result
 
@@ -136,7 +136,7 @@ class Operator:
     @torch.no_grad()
     def _passes(self, module: ModuleType, tensors: Sequence[Tensor | None], settings: Sequence[Any]) -> list[Tensor]:
         """What a backend makes of tensors: the result, and the gradients of what is not None."""
-        result, *kept = _as_tuple(module.forward(*tensors, *settings))
+        result, *kept = as_tuple(module.forward(*tensors, *settings))
         named = {**dict(zip(self._tensors, tensors)), "result": result}
         grad = torch.cos(torch.arange(result.numel(), device=result.device, dtype=result.dtype)).view_as(result)  # any numbers
         saved = [named[name] for name in self._saves]
@@ -198,7 +198,7 @@ class Operator:
     def _forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
         tensors, (*settings, backend) = self._split(arguments)
         tensors, settings = _contiguous(tensors), self._decoded(settings)
-        result, *kept = _as_tuple(self._module(backend, tensors, settings).forward(*tensors, *settings))
+        result, *kept = as_tuple(self._module(backend, tensors, settings).forward(*tensors, *settings))
         return result, kept
 
     def _fake_forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
@@ -270,7 +270,8 @@ def _traced(tensors: Sequence[Tensor | None]) -> bool:
     return any(type(tensor) not in _PLAIN or tensor.is_meta for tensor in tensors if tensor is not None)
 
 
-def _as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a forward pass gives: the result and what is kept, or the result alone."""
     return (results,) if isinstance(results, Tensor) else results
 
 

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins
+from ..common.bins_axis import bins_axis
 from ..common.devices import one_core
 from ..common.nonfinite import spread
 from . import product, runs
-from .axes import Axis, bins_axis
+from .axes import Axis
 from .ways import Way, way_for
 
 #: samples up to which other cores would be waited for longer than they help
@@ -20,15 +21,17 @@ def _axes(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> 
     return (bins_axis(bins_x, x, True), bins_axis(bins_y, y, True)) if way is None else way.axes(bins_x, bins_y, x, y)
 
 
-def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> list[Tensor]:
+def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, hold: bool = True) -> list[Tensor]:
     """The order of every row's samples, (B, N) int32, and what one product holds; unwritten where the way has none, as shapes must
     not depend on the way."""
-    return [torch.zeros_like(x, dtype=torch.int32), *product.held(x, bins_x, bins_y)]
+    return [torch.zeros_like(x, dtype=torch.int32), *product.held(x, bins_x, bins_y, hold)]
 
 
-def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, ...]:
-    """(B, N), (B, N) -> (B, Kx, Ky) and what is kept."""
-    order, *held = kept(x, y, shares, bins_x, bins_y)
+def forward(
+    x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, hold: bool = True
+) -> tuple[Tensor, ...]:
+    """(B, N), (B, N) -> (B, Kx, Ky) and what is kept; without `hold`, never more than the samples' order."""
+    order, *held = kept(x, y, shares, bins_x, bins_y, hold)
     if not x.numel():
         return x.new_zeros(len(x), bins_x.count, bins_y.count), order, *held
     threads = torch.get_num_threads()

@@ -4,18 +4,17 @@ they are few numbers, responses are held from the forward to the backward pass."
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..common.bins import Bins
-from ..common.boundaries import BOUNDARIES
+from ..common.bins_axis import BinsAxis, held_shapes
 from ..common.devices import budget, cores
-from ..common.separated import block_layout, sum_last
-from .axes import BinsAxis
+from ..common.separated import sum_last
 
 #: numbers that are held at most: 8 MB in float32
 HELD = 1 << 21
@@ -32,26 +31,14 @@ SHARED = 1 << 22
 Axes = tuple[BinsAxis, BinsAxis]
 
 
-def held(x: Tensor, bins_x: Bins, bins_y: Bins) -> list[Tensor]:
+def held(x: Tensor, bins_x: Bins, bins_y: Bins, hold: bool) -> list[Tensor]:
     """Room for what describes samples x (B, N), and for their responses, of either axis or of both at once where their bins are the
     same: empty where that is not held. By shapes alone, whatever the way."""
-    both = 1 + (bins_x == bins_y)
-    sizes = [_numbers(bins, x.dtype) for bins in ((bins_x,) if both == 2 else (bins_x, bins_y))]
-    (batch, samples), each = x.shape, both * sum(size + numbers for size, numbers in sizes)
-    if not all(size for size, _ in sizes) or batch * samples * each > HELD:
-        return [x.new_empty(0) for _ in range(2 * len(sizes))]
-    shapes = (((numbers, both, batch, samples), (both, batch, samples, size)) for size, numbers in sizes)
+    axes, both = ((bins_x,), 2) if bins_x == bins_y else ((bins_x, bins_y), 1)
+    shapes = [held_shapes(bins, x, both) for bins in axes]
+    if not hold or None in shapes or sum(math.prod(shape) for pair in shapes for shape in pair) > HELD:
+        return [x.new_empty(0) for _ in range(2 * len(axes))]
     return [x.new_empty(shape) for pair in shapes for shape in pair]
-
-
-@functools.lru_cache(maxsize=256)
-def _numbers(bins: Bins, dtype: torch.dtype) -> tuple[int, int]:
-    """Bins that a sample responds in, and numbers that describe it; 0 where windows do not split, or bins depend on where samples
-    are."""
-    boundary = BOUNDARIES[bins.boundary]
-    size = bins.count + (2 * bins.radius(dtype) + 1 if boundary.periodic else 0)
-    layout = block_layout(bins, dtype, size)
-    return (0, 0) if layout is None or boundary.beyond else (size, 2 * layout[0] + 1)
 
 
 class _Responses(NamedTuple):

@@ -1,5 +1,6 @@
 """Mutual information from histograms of whatever backend: the terms, and what they pass back to the histograms."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from ..common.bins import Bins
 from ..common.kept import kept_tensors
+from ..common.operator import as_tuple
 from ..joint_histogram import portable as joint_histogram
 from ..soft_histogram import portable as soft_histogram
 from .reference import information_terms
@@ -18,15 +20,19 @@ class Histograms(NamedTuple):
 
     joint: Callable[..., Tensor | tuple[Tensor, Tensor]]
     joint_backward: Callable[..., tuple[Tensor, Tensor, Tensor]]
-    soft: Callable[..., Tensor]
+    soft: Callable[..., Tensor | tuple[Tensor, ...]]
     soft_backward: Callable[..., tuple[Tensor, Tensor]]
-    #: what the joint histogram keeps, which its two passes give and take; None where that is nothing
-    joint_kept: Callable[..., list[Tensor]] | None = None
+    #: what the histograms keep, which their two passes give and take
+    joint_kept: Callable[..., list[Tensor]] = lambda *_: []
+    soft_kept: Callable[..., list[Tensor]] = lambda *_: []
 
 
 PORTABLE = Histograms(
-    joint_histogram.forward, joint_histogram.backward, soft_histogram.forward, soft_histogram.backward, joint_histogram.kept
-)
+    joint_histogram.forward, joint_histogram.backward, soft_histogram.forward, soft_histogram.backward, joint_histogram.kept,
+    soft_histogram.kept,
+)  # fmt: skip
+#: the same where nothing of a sample's responses is held from one pass to the other
+UNHELD = PORTABLE._replace(joint=functools.partial(joint_histogram.forward, hold=False))
 
 
 #: the terms (information, joint entropy, entropies of x and y) from sums of p log p over the joint histogram and its marginals
@@ -37,22 +43,24 @@ def kept(
     x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str, histograms: Histograms = PORTABLE
 ) -> list[Tensor]:
     """The joint histogram and both marginals, (B, Kx Ky + Kx + Ky), or with marginals="joint" d(p log p)/dp of them; and what the
-    joint histogram keeps."""
+    histograms keep."""
     numbers = x.new_empty(len(x), bins_x.count * bins_y.count + bins_x.count + bins_y.count)
-    return [numbers, *(histograms.joint_kept(x, y, shares, bins_x, bins_y) if histograms.joint_kept else [])]
+    kept = [numbers, *histograms.joint_kept(x, y, shares, bins_x, bins_y)]
+    if marginals == "joint":
+        return kept
+    return [*kept, *histograms.soft_kept(x, shares, bins_x), *histograms.soft_kept(y, shares, bins_y)]
 
 
 def forward(
     x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, marginals: str, histograms: Histograms = PORTABLE
 ) -> tuple[Tensor, ...]:
     """(B, N), (B, N) -> (B, 4) and what is kept."""
-    joint = histograms.joint(x, y, shares, bins_x, bins_y)
-    joint, *kept = (joint,) if isinstance(joint, Tensor) else joint
+    joint, *kept = as_tuple(histograms.joint(x, y, shares, bins_x, bins_y))
     if marginals == "joint":
         numbers = torch.cat([joint.flatten(1), joint.sum(-1), joint.sum(-2)], 1)
         return *_joint_terms(numbers, bins_x, bins_y), *kept
-    p, q = histograms.soft(x, shares, bins_x), histograms.soft(y, shares, bins_y)
-    return information_terms(joint, p, q), torch.cat([joint.flatten(1), p, q], 1), *kept
+    (p, *kept_x), (q, *kept_y) = (as_tuple(histograms.soft(z, shares, bins)) for z, bins in ((x, bins_x), (y, bins_y)))
+    return information_terms(joint, p, q), torch.cat([joint.flatten(1), p, q], 1), *kept, *kept_x, *kept_y
 
 
 def _split(numbers: Tensor, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,10 +95,12 @@ def backward(
         grad_joint = (cells * slopes[0]).addcmul_(p.unsqueeze(-1), slopes[1]).addcmul_(q.unsqueeze(-2), slopes[2])
         return histograms.joint_backward(grad_joint, x, y, shares, *kept, bins_x, bins_y, needs)
     grad_joint, grad_p, grad_q = _terms_backward(grad, cells, p, q)
-    grad_x, grad_y, grad_shares = histograms.joint_backward(grad_joint, x, y, shares, *kept, bins_x, bins_y, needs)
+    of_axis = len(histograms.soft_kept(x, shares, bins_x))
+    joint_kept, kept_x, kept_y = kept[: len(kept) - 2 * of_axis], kept[len(kept) - 2 * of_axis :][:of_axis], kept[len(kept) - of_axis :]
+    grad_x, grad_y, grad_shares = histograms.joint_backward(grad_joint, x, y, shares, *joint_kept, bins_x, bins_y, needs)
     needs_x, needs_y, needs_shares = needs
-    more_x, shares_x = histograms.soft_backward(grad_p, x, shares, bins_x, [needs_x, needs_shares])
-    more_y, shares_y = histograms.soft_backward(grad_q, y, shares, bins_y, [needs_y, needs_shares])
+    more_x, shares_x = histograms.soft_backward(grad_p, x, shares, *kept_x, bins_x, [needs_x, needs_shares])
+    more_y, shares_y = histograms.soft_backward(grad_q, y, shares, *kept_y, bins_y, [needs_y, needs_shares])
     return grad_x + more_x, grad_y + more_y, grad_shares + shares_x + shares_y
 
 
