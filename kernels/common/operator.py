@@ -108,7 +108,7 @@ class Operator:
             return self.op(*tensors, *encoded, backend or "")[0]
         if backend != "torch" and self._fused is not None and tensors[0].device not in self._checked:
             self._check(backend, tensors, settings)
-        return self._direct(*tensors, *encoded, backend or "")[0]
+        return self._direct(*tensors, *encoded, backend or "")
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
         """Both passes of the fused backend, all gradients wanted, whatever the device."""
@@ -176,18 +176,15 @@ class Operator:
         op.register_fake(fake)
         return op
 
-    def _make_direct(self) -> Callable[..., tuple[Tensor, ...]]:
-        """The operator as an autograd function, which gives the result and what is kept."""
+    def _make_direct(self) -> Callable[..., Tensor]:
+        """The operator as an autograd function, which gives the result; what is kept need not pass through autograd."""
 
-        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
-            ctx.set_materialize_grads(False)  # no zeros for what is kept
+        def forward(ctx: Any, *arguments: Any) -> Tensor:
             result, kept = self._exact_forward(*arguments)
-            self._setup_context(ctx, arguments, (result, kept))
-            return result, *kept
+            self._save(ctx, arguments, result, kept)
+            return result
 
-        def backward(ctx: Any, grad: Tensor | None, *_kept: None) -> tuple[Tensor | None, ...]:
-            if grad is None:
-                return (None,) * len(ctx.needs_input_grad)
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
             # where a second derivative may follow, it is the op that has an error for it
             direct = not torch.is_grad_enabled() and not _traced([grad])
             return self._differentiate(ctx, grad, None, self._exact_backward if direct else self.op_backward)
@@ -220,10 +217,12 @@ class Operator:
         return [grad.new_empty(0) if not need else tensor.new_empty(tensor.shape) for tensor, need in zip(like, needs)]
 
     def _setup_context(self, ctx: Any, inputs: tuple, output: tuple[Tensor, list[Tensor]]) -> None:
+        ctx.mark_non_differentiable(*output[1])
+        self._save(ctx, inputs, *output)
+
+    def _save(self, ctx: Any, inputs: tuple, result: Tensor, kept: list[Tensor]) -> None:
         tensors, ctx.plain = self._split(inputs)
-        result, kept = output
         named = {**dict(zip(self._tensors, tensors)), "result": result}
-        ctx.mark_non_differentiable(*kept)
         ctx.save_for_backward(result, *(named[name] for name in self._saves), *kept)
 
     def _differentiate(
