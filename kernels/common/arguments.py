@@ -82,6 +82,8 @@ def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[
     first, second = names
     if x.device != y.device:
         raise ValueError(f"{second} must be on the device of {first}, expected {x.device}, got {y.device}")
+    if x.shape[:-dims] == y.shape[:-dims] and x.dtype == y.dtype:
+        return x, y
     try:
         leading = torch.broadcast_shapes(x.shape[:-dims], y.shape[:-dims])
     except RuntimeError:
