@@ -13,12 +13,16 @@ from . import product, runs
 from .axes import Axis
 from .ways import Way, way_for
 
-#: samples up to which other cores would be waited for longer than they help
-FEW = 1 << 13
+#: samples up to which other cores would be waited for longer than they help, and in one product the responses on an axis
+FEW, FEW_RESPONSES = 1 << 13, 1 << 17
 
 
 def _axes(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor, y: Tensor) -> tuple[Axis, Axis]:
     return (bins_axis(bins_x, x, True), bins_axis(bins_y, y, True)) if way is None else way.axes(bins_x, bins_y, x, y)
+
+
+def _is_few(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor) -> bool:
+    return x.numel() <= FEW and (way is not None or x.numel() * max(bins_x.count, bins_y.count) <= FEW_RESPONSES)
 
 
 def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, hold: bool = True) -> list[Tensor]:
@@ -34,9 +38,8 @@ def forward(
     order, *held = kept(x, y, shares, bins_x, bins_y, hold)
     if not x.numel():
         return x.new_zeros(len(x), bins_x.count, bins_y.count), order, *held
-    threads = torch.get_num_threads()
-    with one_core(x.numel() <= FEW):
-        way = way_for(bins_x, bins_y, x)
+    threads, way = torch.get_num_threads(), way_for(bins_x, bins_y, x)
+    with one_core(_is_few(way, bins_x, bins_y, x)):
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
             return product.forward(x, y, shares, axes, held, threads), order, *held
@@ -50,9 +53,8 @@ def backward(
     *held, bins_x, bins_y, needs = held_and_settings
     if not x.numel():
         return tuple(x.new_empty(x.shape if need else 0) for need in needs)
-    threads = torch.get_num_threads()
-    with one_core(x.numel() <= FEW):
-        way = way_for(bins_x, bins_y, x)
+    threads, way = torch.get_num_threads(), way_for(bins_x, bins_y, x)
+    with one_core(_is_few(way, bins_x, bins_y, x)):
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
             return product.backward(grad, x, y, shares, axes, held, needs, threads)
