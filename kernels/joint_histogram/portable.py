@@ -26,8 +26,8 @@ def _is_few(way: Way | None, bins_x: Bins, bins_y: Bins, x: Tensor) -> bool:
 
 
 def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, hold: bool = True) -> list[Tensor]:
-    """The order of every row's samples, (B, N) int32, and what one product holds; unwritten where the way has none, as shapes must
-    not depend on the way."""
+    """The order of every row's samples, (B, N) int32, 0 where the way has none, as shapes must not depend on the way; and what one
+    product of few samples and bins holds."""
     return [torch.zeros_like(x, dtype=torch.int32), *product.held(x, bins_x, bins_y, hold)]
 
 
@@ -38,7 +38,7 @@ def forward(
     order, *held = kept(x, y, shares, bins_x, bins_y, hold)
     if not x.numel():
         return x.new_zeros(len(x), bins_x.count, bins_y.count), order, *held
-    threads, way = torch.get_num_threads(), way_for(bins_x, bins_y, x)
+    threads, way = torch.get_num_threads(), None if held[0].numel() else way_for(bins_x, bins_y, x)
     with one_core(_is_few(way, bins_x, bins_y, x)):
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:
@@ -53,7 +53,7 @@ def backward(
     *held, bins_x, bins_y, needs = held_and_settings
     if not x.numel():
         return tuple(x.new_empty(x.shape if need else 0) for need in needs)
-    threads, way = torch.get_num_threads(), way_for(bins_x, bins_y, x)
+    threads, way = torch.get_num_threads(), None if held[0].numel() else way_for(bins_x, bins_y, x)
     with one_core(_is_few(way, bins_x, bins_y, x)):
         axes = _axes(way, bins_x, bins_y, x, y)
         if way is None:

@@ -16,8 +16,9 @@ from ..common.bins_axis import BinsAxis, held_shapes
 from ..common.devices import budget, cores
 from ..common.separated import sum_last
 
-#: numbers that are held at most: 8 MB in float32
-HELD = 1 << 21
+#: multiply-adds of a row up to which one product is soonest done, its responses held, and numbers that are held at most: 8 MB in
+#: float32
+SMALL, HELD = 1 << 24, 1 << 21
 #: samples whose products are summed in their own dtype, before float64: of equal samples, as in a constant image, every addition is
 #: rounded the same way
 RUN = 256
@@ -33,12 +34,13 @@ Axes = tuple[BinsAxis, BinsAxis]
 
 def held(x: Tensor, bins_x: Bins, bins_y: Bins, hold: bool) -> list[Tensor]:
     """Room for what describes samples x (B, N), and for their responses, of either axis or of both at once where their bins are the
-    same: empty where that is not held. By shapes alone, whatever the way."""
+    same: empty where that is not held. By shapes alone; where there is room, this is the way."""
     axes, both = ((bins_x,), 2) if bins_x == bins_y else ((bins_x, bins_y), 1)
-    shapes = [held_shapes(bins, x, both) for bins in axes]
-    if not hold or None in shapes or sum(math.prod(shape) for pair in shapes for shape in pair) > HELD:
-        return [x.new_empty(0) for _ in range(2 * len(axes))]
-    return [x.new_empty(shape) for pair in shapes for shape in pair]
+    shapes = [held_shapes(bins, x, both) for bins in axes] if hold else [None]
+    if None not in shapes and x.shape[1] * shapes[0][1][-1] * shapes[-1][1][-1] <= SMALL:
+        if sum(math.prod(shape) for pair in shapes for shape in pair) <= HELD:
+            return [x.new_empty(shape) for pair in shapes for shape in pair]
+    return [x.new_empty(0) for _ in range(2 * len(axes))]
 
 
 class _Responses(NamedTuple):
