@@ -18,7 +18,6 @@ from torch import Tensor
 from .bins import Bins
 from .windows import WINDOWS
 
-
 #: binary digits by which denominators are made smaller, where that saves a block
 LIFT = 24
 

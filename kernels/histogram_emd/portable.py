@@ -2,6 +2,7 @@
 the histogram, in float64, as only differences between neighbouring bins count."""
 
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def forward(
 
 def backward(
     grad: Tensor, x: Tensor, shares: Tensor | None, target: Tensor, slope: Tensor,
-    *kept_and_settings: Tensor | Bins | bool | list[bool], histograms: ModuleType = soft_histogram,
+    *kept_and_settings: Any, histograms: ModuleType = soft_histogram,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to x, shares and target, empty where not needed."""
     *of_histogram, bins, _circular, needs = kept_and_settings

@@ -2,6 +2,8 @@
 of samples of one pair of tiles (runs.py), each described by its responses in reach or by polynomials (axes.py). Samples and shares
 are kept for the backward pass, and their order where there is one."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,9 +33,7 @@ def kept(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins
     return [torch.zeros_like(x, dtype=torch.int32), *product.held(x, bins_x, bins_y, hold)]
 
 
-def forward(
-    x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, hold: bool = True
-) -> tuple[Tensor, ...]:
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, bins_x: Bins, bins_y: Bins, hold: bool = True) -> tuple[Tensor, ...]:
     """(B, N), (B, N) -> (B, Kx, Ky) and what is kept; without `hold`, never more than the samples' order."""
     order, *held = kept(x, y, shares, bins_x, bins_y, hold)
     if not x.numel():
@@ -47,7 +47,7 @@ def forward(
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, *held_and_settings: Tensor | Bins | list[bool]
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, *held_and_settings: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
     *held, bins_x, bins_y, needs = held_and_settings

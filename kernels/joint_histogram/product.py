@@ -1,5 +1,5 @@
-"""Joint histogram as one product of all samples' responses in all bins, P^T diag(s) Q: no order, few operations. For few bins. Where
-they are few numbers, responses are held from the forward to the backward pass."""
+"""Joint histogram as one product of all samples' responses in all bins, P^T diag(s) Q: no order, few operations. For few bins.
+Where they are few numbers, responses are held from the forward to the backward pass."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def held(x: Tensor, bins_x: Bins, bins_y: Bins, hold: bool) -> list[Tensor]:
     same: empty where that is not held. By shapes alone; where there is room, this is the way."""
     axes, both = ((bins_x,), 2) if bins_x == bins_y else ((bins_x, bins_y), 1)
     shapes = [held_shapes(bins, x, both) for bins in axes] if hold else [None]
-    if None not in shapes and x.shape[1] * shapes[0][1][-1] * shapes[-1][1][-1] <= SMALL:
-        if sum(math.prod(shape) for pair in shapes for shape in pair) <= HELD:
-            return [x.new_empty(shape) for pair in shapes for shape in pair]
-    return [x.new_empty(0) for _ in range(2 * len(axes))]
+    rooms = [] if None in shapes else [shape for pair in shapes for shape in pair]
+    if not rooms or x.shape[1] * rooms[1][-1] * rooms[-1][-1] > SMALL or sum(map(math.prod, rooms)) > HELD:
+        rooms = [(0,)] * (2 * len(axes))
+    return [x.new_empty(shape) for shape in rooms]
 
 
 class _Responses(NamedTuple):
@@ -97,9 +97,7 @@ def _parts(x: Tensor, axes: Axes) -> list[tuple[slice, slice]]:
     return [(slice(first, first + rows), slice(start, start + samples)) for first, start in starts]
 
 
-def forward(
-    x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, held: list[Tensor], threads: int
-) -> Tensor:
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, held: list[Tensor], threads: int) -> Tensor:
     """(B, N), (B, N) -> (B, Kx, Ky), responses written to what is held; products may take so many threads."""
     ax, ay = axes
     if held[0].numel():
@@ -139,7 +137,9 @@ def backward(
     grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
     for part in _parts(x, axes):
         responses, votes = _Responses.of(axes, x[part], y[part], []), None if shares is None else shares[part]
-        for whole, grad_part, need in zip(grads, _gradients(upstream[part[0]], responses, votes, x.shape[1], needs, threads), needs):
+        for whole, grad_part, need in zip(
+            grads, _gradients(upstream[part[0]], responses, votes, x.shape[1], needs, threads), needs
+        ):
             if need:
                 whole[part] = grad_part
     return grads

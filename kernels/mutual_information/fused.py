@@ -6,6 +6,8 @@ holds, from J and four vectors of K; it is never stored. Where bins are not cut 
 histograms.
 """
 
+from typing import Any
+
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -186,9 +188,7 @@ def _fold_edges(edges: Tensor, order: Tensor, sums: Tensor, axes: tuple[Axis, Ax
     )  # fmt: skip
 
 
-def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, *kept_and_settings: Tensor | Bins | str | list[bool]
-) -> tuple[Tensor, Tensor, Tensor]:
+def backward(grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, *kept_and_settings: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
     *kept, bins_x, bins_y, marginals, needs = kept_and_settings
     axes = tiles_for(bins_x, bins_y, x)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -74,7 +74,8 @@ def _joint_terms(numbers: Tensor, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, T
     empty = numbers <= 0
     log = numbers.masked_fill(empty, 1).log_()
     sums = torch.stack([part.sum(-1) for part in _split(numbers * log, bins_x, bins_y)], 1)
-    return sums @ _terms(numbers.dtype, numbers.device), log.add_(1).masked_fill_(empty, 0)
+    # no matrix product, which a process may have rounded to tf32
+    return (sums.unsqueeze(-1) * _terms(numbers.dtype, numbers.device)).sum(-2), log.add_(1).masked_fill_(empty, 0)
 
 
 @kept_tensors(maxsize=64)
@@ -83,20 +84,21 @@ def _terms(dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, numbers: Tensor, *kept_and_settings: Tensor | Bins | str | list[bool],
-    histograms: Histograms = PORTABLE,
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, numbers: Tensor,
+    *kept_and_settings: Any, histograms: Histograms = PORTABLE,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to x, y and shares, empty where not needed."""
     *kept, bins_x, bins_y, marginals, needs = kept_and_settings
     cells, p, q = _split(numbers, bins_x, bins_y)
     cells = cells.view(-1, bins_x.count, bins_y.count)
     if marginals == "joint":
-        slopes = (grad @ _terms(grad.dtype, grad.device).mT)[..., None, None].unbind(1)
+        slopes = (grad.unsqueeze(-2) * _terms(grad.dtype, grad.device)).sum(-1)[..., None, None].unbind(1)
         grad_joint = (cells * slopes[0]).addcmul_(p.unsqueeze(-1), slopes[1]).addcmul_(q.unsqueeze(-2), slopes[2])
         return histograms.joint_backward(grad_joint, x, y, shares, *kept, bins_x, bins_y, needs)
     grad_joint, grad_p, grad_q = _terms_backward(grad, cells, p, q)
     of_axis = len(histograms.soft_kept(x, shares, bins_x))
-    joint_kept, kept_x, kept_y = kept[: len(kept) - 2 * of_axis], kept[len(kept) - 2 * of_axis :][:of_axis], kept[len(kept) - of_axis :]
+    joint_kept, soft_kept = kept[: len(kept) - 2 * of_axis], kept[len(kept) - 2 * of_axis :]
+    kept_x, kept_y = soft_kept[:of_axis], soft_kept[of_axis:]
     grad_x, grad_y, grad_shares = histograms.joint_backward(grad_joint, x, y, shares, *joint_kept, bins_x, bins_y, needs)
     needs_x, needs_y, needs_shares = needs
     more_x, shares_x = histograms.soft_backward(grad_p, x, shares, *kept_x, bins_x, [needs_x, needs_shares])

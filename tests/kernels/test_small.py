@@ -41,7 +41,7 @@ def both_ways(monkeypatch: pytest.MonkeyPatch, function, inputs):
 @pytest.mark.parametrize("make", [joint, information])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_held_or_not_joint_histograms_are_the_same(monkeypatch, make, boundary, weighted, dtype):
-    """Within twice the bound of either, of tensors as a whole; the samples' own places, inside and beyond the range, decide nothing."""
+    """Within twice the bound of either, of tensors as a whole, for samples inside and beyond the range."""
     bins, other = Bins(32, boundary=boundary), Bins(21, -0.2, 1.3, boundary=boundary)
     inputs = [samples(2, 600, seed=seed, dtype=dtype, spill=0.2) for seed in range(2 + weighted)]
     inputs[2:] = [weights.abs() for weights in inputs[2:]]
@@ -85,7 +85,9 @@ def test_where_it_ends():
     assert sum(each.numel() for each in room(4096, few, few, rows=7)) <= JOINT.HELD
     assert not room(4096, few, few, rows=8)[0].numel()
     assert not JOINT.held(torch.empty(1, 100), few, few, False)[0].numel()
-    assert not room(100, Bins(32, window="triangular"), few)[0].numel() and not room(100, Bins(32, boundary="reflect"), few)[0].numel()
+    assert (
+        not room(100, Bins(32, window="triangular"), few)[0].numel() and not room(100, Bins(32, boundary="reflect"), few)[0].numel()
+    )
     soft = lambda n, bins: SOFT.held(torch.empty(1, n), bins)[1].numel()  # noqa: E731
     assert soft(SOFT.MOST // 32, few) == SOFT.MOST and soft(SOFT.MOST // 32 + 1, few) == 0
 
