@@ -10,7 +10,7 @@ from ..common.bins import Bins
 from ..common.bins_axis import bins_axis, held_shapes
 
 #: responses up to which making them takes no longer than the calls of moments and tables
-MOST = 3 << 16
+MOST = 1 << 17
 
 
 def held(x: Tensor, bins: Bins) -> list[Tensor]:
