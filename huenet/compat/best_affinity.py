@@ -25,6 +25,9 @@ from torch import Tensor
 from ..kernels.common.operator import Operator
 from ..kernels.contextual_similarity.portable import norms, points_gradient, row_blocks
 
+#: distances of a block on a CPU: half a dozen tensors of so many numbers stay in the cache
+CPU_BLOCK = 2**18
+
 
 class _Block(NamedTuple):
     """Rows against all columns."""
@@ -64,7 +67,7 @@ def forward(
     affinities, (B,), and where they are."""
     (place,) = kept(x, y, down)
     best = x.new_full(place.shape, -1.0)
-    for samples, rows in row_blocks(x, y):
+    for samples, rows in row_blocks(x, y, cpu_block=CPU_BLOCK):
         affinity = _Block.of(x[samples, rows], y[samples], bandwidth, eps, metric).affinity
         if down is not None:
             mixed = _of_places(down, across, rows).mul_(weight).add(affinity, alpha=1 - weight)
@@ -84,7 +87,7 @@ def backward(
     """Gradients with respect to x and y, empty where not needed; places have none."""
     grad_x, grad_y = (torch.zeros_like(z) if need else z.new_empty(0) for z, need in zip((x, y), needs))
     share = (grad * (1 if down is None else 1 - weight) / place.shape[1]).view(-1, 1, 1)
-    for samples, rows in row_blocks(x, y):
+    for samples, rows in row_blocks(x, y, cpu_block=CPU_BLOCK):
         some, all_y = x[samples, rows], y[samples]
         block = _Block.of(some, all_y, bandwidth, eps, metric)
         chosen = _in_rows(place[samples], rows) if down is None else _in_columns(place[samples, rows])

@@ -82,6 +82,8 @@ def one_batch(x: Tensor, y: Tensor, names: tuple[str, str], dims: int) -> tuple[
     first, second = names
     if x.device != y.device:
         raise ValueError(f"{second} must be on the device of {first}, expected {x.device}, got {y.device}")
+    if x.shape[:-dims] == y.shape[:-dims] and x.dtype == y.dtype:
+        return x, y
     try:
         leading = torch.broadcast_shapes(x.shape[:-dims], y.shape[:-dims])
     except RuntimeError:
@@ -132,6 +134,11 @@ def histograms(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
 
 def rows(x: Tensor | None) -> Tensor | None:
     """(..., N) as (B, N); None stays."""
-    if x is None:
-        return None
+    if x is None or x.dim() == 2:
+        return x
     return x.reshape(-1, x.shape[-1]) if x.shape[-1] else x.reshape(x.shape[:-1].numel(), 0)
+
+
+def of_rows(result: Tensor, x: Tensor) -> Tensor:
+    """What was made of rows of x (..., N), (B, ...), over x's leading dimensions."""
+    return result if x.dim() == 2 else result.view(*x.shape[:-1], *result.shape[1:])

@@ -183,7 +183,7 @@ class Bins:
     def coordinate(self, x: Tensor) -> Tensor:
         """Samples in bin widths, t = (x - low) * scale, in float64 so that t - k is not rounded away; circular: in [0, count], NaN
         for what has no place there."""
-        t = (x.double() - self.low) * self.scale
+        t = (x.double() - self.low if self.low else x.double()) * self.scale
         if not BOUNDARIES[self.boundary].periodic:
             return t
         return torch.remainder(torch.where(x.abs() < self.farthest(x.dtype), t, torch.nan), self.count)

@@ -108,12 +108,12 @@ class Operator:
             return self.op(*tensors, *encoded, backend or "")[0]
         if backend != "torch" and self._fused is not None and tensors[0].device not in self._checked:
             self._check(backend, tensors, settings)
-        return self._direct(*tensors, *encoded, backend or "")[0]
+        return self._direct(*tensors, *encoded, backend or "")
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:
         """Both passes of the fused backend, all gradients wanted, whatever the device."""
         fused = self._load_fused()
-        result, *kept = _as_tuple(fused.forward(*tensors, *settings))
+        result, *kept = as_tuple(fused.forward(*tensors, *settings))
         fused.backward(torch.empty_like(result), *tensors, *kept, *settings, [tensor is not None for tensor in tensors])
         return result
 
@@ -136,7 +136,7 @@ class Operator:
     @torch.no_grad()
     def _passes(self, module: ModuleType, tensors: Sequence[Tensor | None], settings: Sequence[Any]) -> list[Tensor]:
         """What a backend makes of tensors: the result, and the gradients of what is not None."""
-        result, *kept = _as_tuple(module.forward(*tensors, *settings))
+        result, *kept = as_tuple(module.forward(*tensors, *settings))
         named = {**dict(zip(self._tensors, tensors)), "result": result}
         grad = torch.cos(torch.arange(result.numel(), device=result.device, dtype=result.dtype)).view_as(result)  # any numbers
         saved = [named[name] for name in self._saves]
@@ -176,15 +176,15 @@ class Operator:
         op.register_fake(fake)
         return op
 
-    def _make_direct(self) -> Callable[..., tuple[Tensor, ...]]:
-        """The operator as an autograd function, which gives the result and what is kept."""
+    def _make_direct(self) -> Callable[..., Tensor]:
+        """The operator as an autograd function, which gives the result; what is kept need not pass through autograd."""
 
-        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+        def forward(ctx: Any, *arguments: Any) -> Tensor:
             result, kept = self._exact_forward(*arguments)
-            self._setup_context(ctx, arguments, (result, kept))
-            return result, *kept
+            self._save(ctx, arguments, result, kept)
+            return result
 
-        def backward(ctx: Any, grad: Tensor, *_kept: Tensor) -> tuple[Tensor | None, ...]:
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
             # where a second derivative may follow, it is the op that has an error for it
             direct = not torch.is_grad_enabled() and not _traced([grad])
             return self._differentiate(ctx, grad, None, self._exact_backward if direct else self.op_backward)
@@ -195,7 +195,7 @@ class Operator:
     def _forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
         tensors, (*settings, backend) = self._split(arguments)
         tensors, settings = _contiguous(tensors), self._decoded(settings)
-        result, *kept = _as_tuple(self._module(backend, tensors, settings).forward(*tensors, *settings))
+        result, *kept = as_tuple(self._module(backend, tensors, settings).forward(*tensors, *settings))
         return result, kept
 
     def _fake_forward(self, *arguments: Any) -> tuple[Tensor, list[Tensor]]:
@@ -217,10 +217,12 @@ class Operator:
         return [grad.new_empty(0) if not need else tensor.new_empty(tensor.shape) for tensor, need in zip(like, needs)]
 
     def _setup_context(self, ctx: Any, inputs: tuple, output: tuple[Tensor, list[Tensor]]) -> None:
+        ctx.mark_non_differentiable(*output[1])
+        self._save(ctx, inputs, *output)
+
+    def _save(self, ctx: Any, inputs: tuple, result: Tensor, kept: list[Tensor]) -> None:
         tensors, ctx.plain = self._split(inputs)
-        result, kept = output
         named = {**dict(zip(self._tensors, tensors)), "result": result}
-        ctx.mark_non_differentiable(*kept)
         ctx.save_for_backward(result, *(named[name] for name in self._saves), *kept)
 
     def _differentiate(
@@ -267,7 +269,8 @@ def _traced(tensors: Sequence[Tensor | None]) -> bool:
     return any(type(tensor) not in _PLAIN or tensor.is_meta for tensor in tensors if tensor is not None)
 
 
-def _as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def as_tuple(results: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a forward pass gives: the result and what is kept, or the result alone."""
     return (results,) if isinstance(results, Tensor) else results
 
 

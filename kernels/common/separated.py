@@ -3,7 +3,7 @@
 sinh(a/2) / (cosh(a/2) + cosh(a (u - o))) for a sample at u and a bin at o, a = 1 / bandwidth, where 2 cosh = E F + 1 / (E F) with
 E = exp(a u), F = exp(-a o). So the denominators of all samples and bins are one product of [E, 1/E, 1] and [F, 1/F, 2 cosh(a/2)].
 Against overflow the bins are cut into blocks with centres of their own, and what a sample is to a block it does not reach is taken
-at the end of what can be told.
+at the end of what can be told. Denominators are never small, so that where this saves a block they are made 2^24 times smaller.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from torch import Tensor
 from .bins import Bins
 from .windows import WINDOWS
 
+#: binary digits by which denominators are made smaller, where that saves a block
+LIFT = 24
+
 
 @dataclass(frozen=True, eq=False)
 class Separated:
@@ -30,32 +33,43 @@ class Separated:
     farthest: float
     #: (2 blocks + 1, reach): F and 1/F of every block's bins, and 2 cosh(a/2)
     factors: Tensor
-    #: (2 blocks + 1, reach): F, -1/F and 0
+    #: (2 blocks, reach): F and -1/F
     slopes: Tensor
     #: value * factor is the response, slope * slope_factor its derivative with respect to u
     factor: float
     slope_factor: float
 
-    def describe(self, distance: Tensor) -> Tensor:
-        """E, 1/E of every block, and 1 of samples at a distance (float64) from the origin: (..., 2 blocks + 1)."""
-        blocks = len(self.centers)
-        exponent = distance.unsqueeze(0) - self.centers.view(-1, *[1] * distance.dim()) if blocks > 1 else distance.unsqueeze(0)
-        exponent = (exponent * self.a).clamp_(-self.a * self.farthest, self.a * self.farthest).exp_()
-        described = exponent.new_empty(2 * blocks + 1, *distance.shape, dtype=self.factors.dtype)
-        described[:blocks] = exponent
-        torch.reciprocal(described[:blocks], out=described[blocks:-1])
-        described[-1] = 1
-        return described.movedim(0, -1).contiguous()  # products of transposed ones take twice as long
+    @property
+    def numbers(self) -> int:
+        """That describe a sample."""
+        return len(self.factors)
 
-    def values(self, described: Tensor) -> Tensor:
-        """(..., 2 blocks + 1) -> (..., reach)."""
-        return torch.matmul(described, self.factors).reciprocal_()
+    def describe(self, distance: Tensor, out: Tensor | None = None) -> Tensor:
+        """E, 1/E of every block, and 1, of samples at a distance (float64) from the origin: (..., 2 blocks + 1), of which `out` is
+        the memory, with the last dimension first. Instead of 1 infinity at an infinite distance, where nothing is to be left."""
+        blocks = len(self.centers)
+        exponent = distance - self.centers.view(-1, *[1] * distance.dim()) if blocks > 1 else distance.unsqueeze(0)
+        exponent = (exponent * self.a).clamp_(-self.a * self.farthest, self.a * self.farthest).exp_()
+        described = exponent.new_empty(self.numbers, *distance.shape, dtype=self.factors.dtype) if out is None else out
+        grown = described[:blocks].copy_(exponent)
+        torch.reciprocal(grown, out=described[blocks:-1])
+        described[-1].fill_(1).masked_fill_(distance.isinf(), torch.inf)
+        return described.movedim(0, -1)
+
+    def values(self, described: Tensor, out: Tensor | None = None) -> Tensor:
+        """(..., 2 blocks + 1) -> (..., reach), of which `out` is the memory."""
+        values = described.new_empty(*described.shape[:-1], self.factors.shape[1]) if out is None else out
+        torch.mm(described.flatten(0, -2), self.factors, out=values.view(-1, self.factors.shape[1]))
+        return values.reciprocal_()
+
+    def slopes_at(self, described: Tensor, values: Tensor) -> Tensor:
+        """(..., reach)."""
+        # times a value first, which is at most 1: a value's square would be where arithmetic is slow
+        return torch.matmul(described[..., :-1], self.slopes).mul_(values).mul_(values)
 
     def slopes_sum(self, described: Tensor, values: Tensor, weights: Tensor) -> Tensor:
         """The sum over bins of slope times weight, (...); the weights are overwritten."""
-        # a slope times a value first, which is at most 1: a value's square would be where arithmetic is slow
-        slopes = torch.matmul(described, self.slopes).mul_(values).mul_(values)
-        return sum_last(weights.mul_(slopes))
+        return sum_last(weights.mul_(self.slopes_at(described, values)))
 
 
 def sum_last(x: Tensor) -> Tensor:
@@ -69,28 +83,51 @@ def _ones(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 @functools.lru_cache(maxsize=256)
-def separated(bins: Bins, dtype: torch.dtype, reach: int, device: torch.device) -> Separated | None:
-    """For bins at -reach/2 + 1/2, ..., reach/2 - 1/2 from the origin; None where windows do not split, or not without overflow."""
+def block_layout(bins: Bins, dtype: torch.dtype, reach: int) -> tuple[int, int] | None:
+    """Of bins as below, blocks, and digits by which denominators are made smaller; None where windows do not split, or not without
+    overflow."""
     if not WINDOWS[bins.window].separable:
         return None
-    width = bins.effective_bandwidth
-    # exponents of sample and bin add up to at most this; a sample beyond `farthest` from a block's centre reaches none of its bins
-    most, radius = 0.95 * math.log(torch.finfo(dtype).max) * width, bins.radius(dtype) + 1
-    widest = int(most - radius)
+    plain, lifted = (_blocks(bins, dtype, reach, lift) for lift in (0, LIFT))
+    best = min((count for count in (plain, lifted) if count is not None), default=None)
+    return None if best is None else (best, LIFT if best != plain else 0)
+
+
+def _most(bins: Bins, dtype: torch.dtype, lift: int = 0) -> float:
+    """What exponents may add up to, in bins."""
+    return (0.95 * math.log(torch.finfo(dtype).max) + lift * math.log(2)) * bins.effective_bandwidth
+
+
+def _blocks(bins: Bins, dtype: torch.dtype, reach: int, lift: int) -> int | None:
+    """A sample beyond `farthest` from a block's centre must reach none of its bins, and its exponential alone not overflow."""
+    radius = bins.radius(dtype) + 1
+    widest = int(_most(bins, dtype, lift) - radius)
     if widest < min(reach, 8):
         return None
     blocks = -(-reach // widest)
     size = -(-reach // blocks)
-    offsets, a = torch.arange(reach, dtype=torch.float64, device="cpu") + (0.5 - reach / 2), 1 / width
+    return blocks if radius + size / 2 <= _most(bins, dtype) else None
+
+
+@functools.lru_cache(maxsize=256)
+def separated(bins: Bins, dtype: torch.dtype, reach: int, device: torch.device) -> Separated | None:
+    """For bins at -reach/2 + 1/2, ..., reach/2 - 1/2 from the origin; None where windows do not split, or not without overflow."""
+    layout = block_layout(bins, dtype, reach)
+    if layout is None:
+        return None
+    blocks, lift = layout
+    size = -(-reach // blocks)
+    offsets, a = torch.arange(reach, dtype=torch.float64, device="cpu") + (0.5 - reach / 2), 1 / bins.effective_bandwidth
     block = torch.arange(reach, device="cpu") // size
     centers = torch.arange(blocks, dtype=torch.float64, device="cpu") * size + (size - reach) / 2
     exponential = torch.exp(-a * (offsets - centers[block]))
     factors, columns = torch.zeros(2 * blocks + 1, reach, dtype=torch.float64, device="cpu"), torch.arange(reach, device="cpu")
     factors[block, columns], factors[blocks + block, columns] = exponential, exponential.reciprocal()
     factors[-1] = 2 * math.cosh(a / 2)
-    slopes = factors.clone()
-    slopes[blocks:-1] *= -1
-    slopes[-1] = 0
-    factor = 2 * math.sinh(a / 2)
+    factors *= 2.0**-lift
+    slopes = factors[:-1].clone()
+    slopes[blocks:] *= -1
+    factor = 2 * math.sinh(a / 2) * 2.0**-lift
+    farthest = min(_most(bins, dtype, lift) - size / 2, _most(bins, dtype))
     on = lambda constant: constant.to(device, dtype).contiguous()  # noqa: E731
-    return Separated(a, centers.to(device), most - size / 2, on(factors), on(slopes), factor, -a * factor)
+    return Separated(a, centers.to(device), farthest, on(factors), on(slopes), factor, -a * factor)

@@ -37,7 +37,7 @@ def contextual_similarity(
     """How much of y is found in x, wherever it lies: contextual similarity of two sets of points (Mechrez et al. 2018, Eq. 1-4).
 
     The contextual loss is minus its logarithm (`huenet.losses.ContextualLoss`). Sets may differ in size, N x M is stored only
-    where it is small (2^18 numbers on a CPU).
+    where it is small (2^20 numbers on a CPU).
 
     Args:
         x: points of the generated image, (..., N, C), floating; half precision is computed and returned in float32.
@@ -85,8 +85,10 @@ def of_metric(x: Tensor, y: Tensor, metric: str, bandwidth: float, eps: float, r
     if backend == "reference":
         return reference.forward(x, y, bandwidth, eps, "l2" if metric == "product" else metric, "none", reduce)
     batch = x.shape[:-2]
-    x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
-    return OPERATOR(x, y, float(bandwidth), float(eps), metric, reduce, backend=backend).view(batch)
+    if len(batch) != 1:
+        x, y = (z.reshape(batch.numel(), *z.shape[-2:]) for z in (x, y))
+    similarity = OPERATOR(x, y, float(bandwidth), float(eps), metric, reduce, backend=backend)
+    return similarity if len(batch) == 1 else similarity.view(batch)
 
 
 def check_options(bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> None:

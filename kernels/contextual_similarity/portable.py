@@ -14,18 +14,21 @@ from torch import Tensor
 
 from ..common.devices import budget
 
-#: distances made at a time: on a CPU a block and its affinities stay in the cache, on other devices they fill them
-CPU_BLOCK, DEVICE_BLOCK = 2**18, 2**24
+#: distances made at a time, and kept where they are all: on a CPU fewer take longer than what the cache gains, on other devices
+#: they fill them
+CPU_BLOCK, DEVICE_BLOCK = 2**20, 2**24
 #: rows of a block at least, else its products are slow
 _FEWEST_ROWS = 32
 _ORDERS = {"l1": 1.0, "l2": 2.0}
 
 
-def row_blocks(x: Tensor, y: Tensor, winner: Tensor | None = None) -> Iterator[tuple[slice, slice | Tensor]]:
+def row_blocks(
+    x: Tensor, y: Tensor, winner: Tensor | None = None, cpu_block: int | None = None
+) -> Iterator[tuple[slice, slice | Tensor]]:
     """Samples and their rows, ascending, that make a block: all rows of several samples, or some of one; with `winner`, of large
-    samples only the rows that won."""
+    samples only the rows that won; on a CPU of `cpu_block` distances, by default CPU_BLOCK."""
     (batch, n, _), m = x.shape, y.shape[1]
-    most = budget(x, CPU_BLOCK, DEVICE_BLOCK)
+    most = budget(x, cpu_block or CPU_BLOCK, DEVICE_BLOCK)
     together = most // (n * m)
     for first in range(0, batch, max(together, 1)):
         samples, step = slice(first, first + max(together, 1)), n if together else max(most // m, _FEWEST_ROWS)
@@ -68,6 +71,8 @@ class _Block(NamedTuple):
 
 def _squares(points: Tensor) -> Tensor:
     """|points|^2, (B, N, C) -> (B, N), some at a time: those of every channel would be as many numbers as the points."""
+    if points.shape[1] <= 256:
+        return points.square().sum(-1)
     return torch.cat([some.square().sum(-1) for some in points.split(256, 1)], 1)
 
 
@@ -97,8 +102,7 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
             best[samples, rows] = affinity.amax(-1)
             continue
         if rows.stop - rows.start == x.shape[1]:  # all that there are
-            best[samples], winner[samples] = affinity.max(-2)
-            winner[samples].masked_fill_(best[samples].isnan(), -1)
+            best[samples], winner[samples] = _strongest(affinity)
             continue
         strongest = affinity.amax(-2)
         # finding where a maximum is takes longer than its value, so only for the columns that it changes
@@ -109,6 +113,15 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
     if len(x) and _one_block(x, y):
         held = block
     return best.mean(-1).masked_fill_(~finite(x, y), torch.nan), winner, *held
+
+
+def _strongest(affinity: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest of every column of (b, N, M), and the first row that has it, int32; -1 where there is none, as of NaN."""
+    strongest, n = affinity.amax(-2), affinity.shape[-2]
+    rows = torch.arange(n, dtype=torch.int32, device=affinity.device).unsqueeze(-1)
+    # of strided numbers the place of a maximum takes many times as long as its value
+    first = torch.where(affinity == strongest.unsqueeze(-2), rows, n).amin(-2)
+    return strongest, first.masked_fill_(first == n, -1)
 
 
 def backward(
@@ -127,7 +140,7 @@ def backward(
             block = _Block(excess, affinity.clone(), floor)
         else:
             block = _Block.of(some, all_y, y_squares[samples], bandwidth, eps, metric)
-        matches = _matches(winner[samples], rows) if target else None
+        matches = _matches(winner[samples], rows, x.shape[1]) if target else None
         slope = _distance_gradient(block, share[samples].view(-1, 1, 1) / (bandwidth * block.floor), matches)
         if metric != "product":
             if needs[0]:
@@ -146,9 +159,11 @@ def backward(
     return (grad_x, grad_y) if whole and metric == "product" else spoilt((grad_x, grad_y), x, y)
 
 
-def _matches(winner: Tensor, rows: slice | Tensor) -> tuple[Tensor, Tensor]:
-    """Where in a block the winner (b, M) of each column is, (b, 1, M), and whether it is there."""
+def _matches(winner: Tensor, rows: slice | Tensor, n: int) -> tuple[Tensor, Tensor]:
+    """Where in a block of n rows in all the winner (b, M) of each column is, (b, 1, M), and whether it is there."""
     if isinstance(rows, slice):
+        if not rows.start and rows.stop >= n:
+            return winner.long().clamp_min_(0).unsqueeze(-2), (winner >= 0).unsqueeze(-2)
         place = winner.long() - rows.start
         return place.clamp(0, rows.stop - rows.start - 1).unsqueeze(-2), ((place >= 0) & (winner < rows.stop)).unsqueeze(-2)
     place = torch.searchsorted(rows, winner.long()).clamp_max(len(rows) - 1)

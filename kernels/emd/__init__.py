@@ -40,7 +40,7 @@ def squared_emd(p: Tensor, q: Tensor, *, circular: bool = False) -> Tensor:
         (tensor(3.), tensor(1.))
     """
     p, q = arguments.histograms(p, q, circular)
-    return OPERATOR(arguments.rows(p), arguments.rows(q), circular).view(p.shape[:-1])
+    return arguments.of_rows(OPERATOR(arguments.rows(p), arguments.rows(q), circular), p)
 
 
 def emd(p: Tensor, q: Tensor, *, circular: bool = False, order: int = 2) -> Tensor:

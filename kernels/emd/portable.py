@@ -14,13 +14,14 @@ def forward(p: Tensor, q: Tensor, circular: bool) -> Tensor:
 
 def forward_and_slope(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor, Tensor]:
     """The distances (B,), and their gradients with respect to p, (B, K) float64; those with respect to q are the negative."""
-    before, rolled = _cumulative(p, q, circular)
+    shift, rolled = _cumulative(p, q, circular)
     sums = rolled.cumsum(-1)
-    slope = sums[:, -1:] - sums + rolled
+    before, total = sums - rolled, sums[:, -1:]
     if circular:
         # in the rolled order the sum from bin k on goes round to the bin before the best shift's
-        below, shift = before
-        slope = slope - below * sums[:, -1:] + (sums - rolled).gather(-1, shift)
+        slope = before.gather(-1, shift).sub(before).add_(total * (_bins(p.shape[-1], p.device) >= shift))
+    else:
+        slope = total - before
     return rolled.square().sum(-1).to(p.dtype), slope.mul_(2)
 
 
@@ -30,9 +31,8 @@ def backward(grad: Tensor, p: Tensor, q: Tensor, circular: bool, needs: list[boo
     return [slope if needs[0] else slope.new_empty(0), -slope if needs[1] else slope.new_empty(0)]
 
 
-def _cumulative(p: Tensor, q: Tensor, circular: bool) -> tuple[tuple[Tensor, Tensor] | None, Tensor]:
-    """The cumulative differences C_i in the order of the best shift l, at the bins' own places, (B, K); and, on a circle, whether
-    i < l, and l (B, 1)."""
+def _cumulative(p: Tensor, q: Tensor, circular: bool) -> tuple[Tensor | None, Tensor]:
+    """On a circle the best shift l, (B, 1); and the cumulative differences C_i in its order, at the bins' own places, (B, K)."""
     difference = p.double() - q.double()
     cumulative = difference.cumsum(-1)
     if not circular:
@@ -43,11 +43,11 @@ def _cumulative(p: Tensor, q: Tensor, circular: bool) -> tuple[tuple[Tensor, Ten
     turned = bins * total
     sum_before = before.cumsum(-1)  # sum_{i<l} D_i
     grand = cumulative.sum(-1, keepdim=True)
-    # Eq. 14 for every shift l, but for what they all share
-    cost = before * (count * before - 2 * (grand + turned)) + total * (2 * sum_before + turned)
+    # Eq. 14 for every shift l, but for what they all share: T (2 sum_before + l T) + D_{l-1} (K D_{l-1} - 2 (grand + l T))
+    slopes = torch.sub(before * count, grand + turned, alpha=2)
+    cost = torch.addcmul(turned.add(sum_before, alpha=2).mul_(total), before, slopes)
     shift = cost.argmin(-1, keepdim=True)
-    below = bins < shift
-    return (below, shift), cumulative - before.gather(-1, shift) + below * total
+    return shift, (cumulative - before.gather(-1, shift)).add_((bins < shift) * total)
 
 
 @functools.lru_cache(maxsize=64)

@@ -67,7 +67,7 @@ def histogram_emd(
         raise TypeError(f"circular and squared must be True or False, got {circular!r} and {squared!r}")
     check_overlap(bins)
     (x,), shares = counted_once(arguments.shares(x, weights), [(x, bins)], backend)
-    cost = OPERATOR(*map(arguments.rows, (x, shares, target)), bins, circular, backend=backend).view(x.shape[:-1])
+    cost = arguments.of_rows(OPERATOR(*map(arguments.rows, (x, shares, target)), bins, circular, backend=backend), x)
     return cost if squared else root_mean(cost, bins.count)
 
 

@@ -94,7 +94,7 @@ def unserved(x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circu
 def kept(x: Tensor, shares: Tensor | None, target: Tensor, bins: Bins, circular: bool) -> list[Tensor]:
     """The distances' slopes with respect to the histograms, rounded and what rounding left, (B, 2, K)."""
     if not _is_fused(bins, x.dtype):
-        return portable.kept(x, shares, target, bins, circular)
+        return portable.kept(x, shares, target, bins, circular, soft_histogram)
     return [x.new_empty(len(x), 2, bins.count)]
 
 
@@ -117,7 +117,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, shares and target, empty where not needed."""
     if not _is_fused(bins, x.dtype):
-        return portable.backward(grad, x, shares, target, last, bins, circular, needs, soft_histogram)
+        return portable.backward(grad, x, shares, target, last, bins, circular, needs, histograms=soft_histogram)
     of_target = -last[:, 0] * grad.unsqueeze(-1) if needs[2] else x.new_empty(0)
     if not any(needs[:2]):
         return x.new_empty(0), x.new_empty(0), of_target

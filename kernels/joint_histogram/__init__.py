@@ -59,4 +59,4 @@ def joint_histogram(
     (x, bins_x), (y, bins_y) = placed(x, bins_x), placed(y, bins_y)
     (x, y), shares = counted_once(arguments.shares(x, weights), [(x, bins_x), (y, bins_y)], backend)
     joint = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, backend=backend)
-    return joint.view(*x.shape[:-1], bins_x.count, bins_y.count)
+    return arguments.of_rows(joint, x)

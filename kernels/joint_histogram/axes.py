@@ -16,11 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..common.bins import Bins
-from ..common.boundaries import BOUNDARIES
 from ..common.cells import Grid, grid_of, is_inside
 from ..common.polynomials import MOST_TERMS, Table
-from ..common.separated import Separated, separated, sum_last
-from ..common.tiles import Tiling, clamped_coordinate, offsets
 from ..common.windows import WINDOWS, Window
 
 #: times as long as in a product of whole matrices a multiply-add takes in one of bands
@@ -60,55 +57,6 @@ class Axis(Protocol):
 
     def expand(self, grad: Tensor, slopes: bool) -> Tensor:
         """(..., K) -> (..., extent)."""
-
-
-class BinsAxis:
-    """Tiles of bins."""
-
-    two_tables = False
-
-    def __init__(self, tiling: Tiling, device: torch.device) -> None:
-        self._tiling, self._bins, self._dtype = tiling, tiling.bins, tiling.dtype
-        self.count, self.size, self.step, self.extent = tiling.count, tiling.reach, tiling.tile, tiling.blocks * tiling.tile
-        self._middle = tiling.origin + tiling.tile / 2
-        self._separated: Separated | None = separated(tiling.bins, tiling.dtype, tiling.reach, device)
-        given = (1.0, 1.0) if self._separated is None else (self._separated.factor, self._separated.slope_factor)
-        self.factor, self.slope_factor = given[0], given[1] * tiling.bins.scale
-
-    def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self._tiling.locate(x)
-
-    def place(self, x: Tensor) -> Tensor:
-        """What `locate` gives for a single tile."""
-        periodic = BOUNDARIES[self._bins.boundary].periodic
-        # what splits needs no clamping before
-        t = self._bins.coordinate(x) if periodic or self._separated is not None else clamped_coordinate(self._bins, x)
-        return t.sub_(self._middle)
-
-    def describe(self, place: Tensor) -> Tensor:
-        return place if self._separated is None else self._separated.describe(place)
-
-    def _distance(self, place: Tensor) -> Tensor:
-        return (place.unsqueeze(-1) - offsets(self.size, place.device)).to(self._dtype)
-
-    def values(self, described: Tensor) -> Tensor:
-        if self._separated is None:
-            return self._bins.response(self._distance(described))
-        return self._separated.values(described)
-
-    def along(self, windows: Tensor, others: Tensor) -> Tensor:
-        return torch.matmul(others, windows.mT)
-
-    def slopes(self, described: Tensor, values: Tensor, along: Tensor) -> Tensor:
-        if self._separated is None:
-            return sum_last(along.mul_(self._bins.derivative(self._distance(described))))
-        return self._separated.slopes_sum(described, values, along)
-
-    def fold(self, extended: Tensor) -> Tensor:
-        return self._tiling.fold(extended)
-
-    def expand(self, grad: Tensor, slopes: bool) -> Tensor:
-        return self._tiling.unfold(grad)
 
 
 class CellsAxis:
@@ -172,24 +120,6 @@ class CellsAxis:
             identity = torch.eye(self._grid.bins.count, dtype=torch.float64, device=device)
             self._matrices[slopes, device] = self._expand(identity, slopes)
         return self._matrices[slopes, device]
-
-
-@functools.lru_cache(maxsize=256)
-def _of_tiling(tiling: Tiling, device: torch.device) -> BinsAxis:
-    return BinsAxis(tiling, device)
-
-
-def bins_axis(bins: Bins, x: Tensor, single: bool = False) -> BinsAxis:
-    """In tiles of bins, those that hold samples x (B, N); or a single tile of all bins."""
-    if single and bins.boundary == "open":
-        return _all_bins(bins, x.dtype, x.device)
-    return _of_tiling(Tiling.covering(bins, x, dense=single), x.device)
-
-
-@functools.lru_cache(maxsize=256)
-def _all_bins(bins: Bins, dtype: torch.dtype, device: torch.device) -> BinsAxis:
-    """Without a look at samples."""
-    return BinsAxis(Tiling.covering(bins, torch.empty(0, dtype=dtype, device=device), dense=True), device)
 
 
 def cells_axis(bins: Bins, x: Tensor, exponent: int) -> CellsAxis:

@@ -1,17 +1,24 @@
-"""Joint histogram as one product of all samples' responses in all bins, P^T diag(s) Q: no order, few operations. For few bins."""
+"""Joint histogram as one product of all samples' responses in all bins, P^T diag(s) Q: no order, few operations. For few bins.
+Where they are few numbers, responses are held from the forward to the backward pass."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import itertools
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from ..common.bins import Bins
+from ..common.bins_axis import BinsAxis, held_shapes
 from ..common.devices import budget, cores
 from ..common.separated import sum_last
-from .axes import BinsAxis
 
+#: multiply-adds of a row up to which one product is soonest done, its responses held, and numbers that are held at most: 8 MB in
+#: float32
+SMALL, HELD = 1 << 24, 1 << 21
 #: samples whose products are summed in their own dtype, before float64: of equal samples, as in a constant image, every addition is
 #: rounded the same way
 RUN = 256
@@ -25,91 +32,132 @@ SHARED = 1 << 22
 Axes = tuple[BinsAxis, BinsAxis]
 
 
-class _Responses:
-    """Of samples (rows, N) of both axes, in one go where the axes are the same."""
+def held(x: Tensor, bins_x: Bins, bins_y: Bins, hold: bool) -> list[Tensor]:
+    """Room for what describes samples x (B, N), and for their responses, of either axis or of both at once where their bins are the
+    same: empty where that is not held. By shapes alone; where there is room, this is the way."""
+    axes, both = ((bins_x,), 2) if bins_x == bins_y else ((bins_x, bins_y), 1)
+    shapes = [held_shapes(bins, x, both) for bins in axes] if hold else [None]
+    rooms = [] if None in shapes else [shape for pair in shapes for shape in pair]
+    if not rooms or x.shape[1] * rooms[1][-1] * rooms[-1][-1] > SMALL or sum(map(math.prod, rooms)) > HELD:
+        rooms = [(0,)] * (2 * len(axes))
+    return [x.new_empty(shape) for shape in rooms]
 
-    def __init__(self, axes: Axes, x: Tensor, y: Tensor) -> None:
-        groups = [(axes[0], torch.stack([x, y]))] if axes[0] is axes[1] else [*zip(axes, (x.unsqueeze(0), y.unsqueeze(0)))]
-        self._axes = [axis for axis, _ in groups]
-        self._described = [axis.describe(axis.place(samples)) for axis, samples in groups]
-        self._values = [axis.values(described) for axis, described in zip(self._axes, self._described)]
-        #: (rows, N, bins)
-        self.p, self.q = (each for values in self._values for each in values)
 
-    def along(self, windows: Tensor, wanted: list[bool], threads: int) -> list[Tensor]:
-        """Windows (rows, Kx, Ky) met by the other axis's responses, (axes, rows, N, bins) for each group of axes that are the same;
-        unwritten where not wanted."""
-        groups = [torch.empty_like(values) for values in self._values]
-        of_x, of_y = (each for group in groups for each in group)
+class _Responses(NamedTuple):
+    """Of samples (rows, N) of both axes, made in one go where the axes are the same."""
+
+    axes: Axes
+    described: tuple[Tensor, Tensor]
+    #: (rows, N, bins)
+    values: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, axes: Axes, x: Tensor, y: Tensor, held: list[Tensor]) -> _Responses:
+        """Written to what is `held`, if it has room."""
+        same = axes[0] is axes[1]
+        groups = [(axes[0], torch.stack([x, y]))] if same else [*zip(axes, (x.unsqueeze(0), y.unsqueeze(0)))]
+        rooms = held if held and held[0].numel() else [None] * 4
+        described, values = [], []
+        for i, (axis, samples) in enumerate(groups):
+            described.append(axis.describe(axis.place(samples), rooms[2 * i]))
+            values.append(axis.values(described[-1], rooms[2 * i + 1]))
+        return cls._unbound(axes, described, values)
+
+    @classmethod
+    def again(cls, axes: Axes, held: list[Tensor]) -> _Responses:
+        """Those that were written."""
+        return cls._unbound(axes, [described.movedim(0, -1) for described in held[::2]], held[1::2])
+
+    @classmethod
+    def _unbound(cls, axes: Axes, described: list[Tensor], values: list[Tensor]) -> _Responses:
+        each = (tuple(one for group in groups for one in group) for groups in (described, values))
+        return cls(axes, *each)
+
+    def along(self, windows: Tensor, i: int, threads: int) -> Tensor:
+        """Windows (rows, Kx, Ky) met by the responses of the other axis than i, (rows, N, bins)."""
         with self.threads_for(threads):
-            if wanted[0]:
-                torch.matmul(self.q, windows.mT, out=of_x)
-            if wanted[1]:
-                torch.matmul(self.p, windows, out=of_y)
-        return groups
+            return torch.matmul(self.values[1 - i], windows if i else windows.mT)
 
     def threads_for(self, threads: int) -> contextlib.AbstractContextManager[None]:
         """Context in which a product of the responses takes so many threads, where it is enough work."""
-        many = self.p.numel() * self.q.shape[-1] >= SHARED and threads != torch.get_num_threads()
+        many = self.values[0].numel() * self.values[1].shape[-1] >= SHARED and threads != torch.get_num_threads()
         return cores(threads) if many else contextlib.nullcontext()
 
-    def slopes(self, along: list[Tensor], wanted: list[bool]) -> list[Tensor | None]:
-        """Sums over `along` times slopes, (rows, N) of either axis; `along` is overwritten."""
-        if len(self._axes) == 1 and all(wanted):
-            return [*self._axes[0].slopes(self._described[0], self._values[0], along[0])]
-        of_each = ([each for group in groups for each in group] for groups in (self._described, self._values, along))
-        axes = self._axes[0], self._axes[-1]
-        return [axis.slopes(*given) if need else None for need, axis, *given in zip(wanted, axes, *of_each)]
+    def slopes(self, along: Tensor, i: int) -> Tensor:
+        """Sums over `along` times slopes of axis i, (rows, N); `along` is overwritten."""
+        return self.axes[i].slopes(self.described[i], self.values[i], along)
 
 
-def _parts(x: Tensor, y: Tensor, axes: Axes) -> Iterator[tuple[tuple[slice, slice], _Responses]]:
-    """Samples that are done together, and their responses."""
+def _parts(x: Tensor, axes: Axes) -> list[tuple[slice, slice]]:
+    """Samples that are done together."""
     samples = max(1, budget(x, CPU_BUDGET, DEVICE_BUDGET) // max(axis.size for axis in axes))
     rows = max(1, samples // x.shape[1])
     samples = samples if samples < RUN else samples // RUN * RUN
-    for first in range(0, len(x), rows):
-        for start in range(0, x.shape[1], samples):
-            part = slice(first, first + rows), slice(start, start + samples)
-            yield part, _Responses(axes, x[part], y[part])
+    starts = itertools.product(range(0, len(x), rows), range(0, x.shape[1], samples))
+    return [(slice(first, first + rows), slice(start, start + samples)) for first, start in starts]
 
 
-def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, threads: int) -> Tensor:
-    """(B, N), (B, N) -> (B, Kx, Ky); products may take so many threads."""
+def forward(x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, held: list[Tensor], threads: int) -> Tensor:
+    """(B, N), (B, N) -> (B, Kx, Ky), responses written to what is held; products may take so many threads."""
     ax, ay = axes
-    sums = x.new_zeros(len(x), ax.extent, ay.extent, dtype=torch.float64)
-    for part, responses in _parts(x, y, axes):
-        p = responses.p if shares is None else responses.p * (shares[part] * x.shape[1]).unsqueeze(-1)
-        with responses.threads_for(threads):
-            _add_products(sums[part[0]], p, responses.q)
+    if held[0].numel():
+        sums = _sums(_Responses.of(axes, x, y, held), shares, x.shape[1], threads)
+    else:
+        sums = x.new_zeros(len(x), ax.extent, ay.extent, dtype=torch.float64)
+        for part in _parts(x, axes):
+            votes = None if shares is None else shares[part]
+            sums[part[0]] += _sums(_Responses.of(axes, x[part], y[part], []), votes, x.shape[1], threads)
     sums *= ax.factor * ay.factor / x.shape[1]
     return ax.fold(ay.fold(sums).mT).mT.to(x.dtype).contiguous()
 
 
-def _add_products(sums: Tensor, p: Tensor, q: Tensor) -> None:
-    """Add the sum over samples of (B, N, Kx) times (B, N, Ky) to (B, Kx, Ky) float64."""
+def _sums(responses: _Responses, shares: Tensor | None, samples: int, threads: int) -> Tensor:
+    """The sum over samples of their responses' products and shares, of so many samples, (rows, Kx, Ky) float64."""
+    p, q = responses.values
+    if shares is not None:
+        p = p * (shares * samples).unsqueeze(-1)
     whole = p.shape[1] // RUN * RUN
-    if whole:
+    with responses.threads_for(threads):
+        rest = torch.matmul(p[:, whole:].mT, q[:, whole:]).double() if whole < p.shape[1] else None
+        if not whole:
+            return rest
         runs = torch.matmul(p[:, :whole].unflatten(1, (-1, RUN)).mT, q[:, :whole].unflatten(1, (-1, RUN)))
-        sums += runs.sum(1, dtype=torch.float64)
-    if whole < p.shape[1]:
-        sums += torch.matmul(p[:, whole:].mT, q[:, whole:])
+    sums = runs.sum(1, dtype=torch.float64)
+    return sums if rest is None else sums.add_(rest)
 
 
 def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, needs: list[bool], threads: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, axes: Axes, held: list[Tensor], needs: list[bool], threads: int
+) -> tuple[Tensor, ...]:
     """Gradients with respect to x, y and shares, empty where not needed."""
     ax, ay = axes
+    upstream = ay.expand(ax.expand(grad.mT, True).mT, True).to(x.dtype) * (ax.factor * ay.factor)
+    if held[0].numel():
+        return tuple(_gradients(upstream, _Responses.again(axes, held), shares, x.shape[1], needs, threads))
     grads = tuple(x.new_empty(x.shape if need else 0) for need in needs)
-    upstream = ay.expand(ax.expand(grad.mT, True).mT, True).to(x.dtype)
-    even = 1 / x.shape[1] if shares is None else 1.0
-    for part, responses in _parts(x, y, axes):
-        along = responses.along(upstream[part[0]], [needs[0] or needs[2], needs[1]], threads)
-        if needs[2]:
-            grads[2][part] = sum_last(responses.p * along[0][0]).mul_(ax.factor * ay.factor)
-        slopes = responses.slopes(along, needs[:2])
-        for i, factor in enumerate((ax.slope_factor * ay.factor, ax.factor * ay.slope_factor)):
-            if needs[i]:
-                slope = slopes[i].mul_(even * factor)
-                grads[i][part] = slope if shares is None else slope.mul_(shares[part])
+    for part in _parts(x, axes):
+        responses, votes = _Responses.of(axes, x[part], y[part], []), None if shares is None else shares[part]
+        for whole, grad_part, need in zip(
+            grads, _gradients(upstream[part[0]], responses, votes, x.shape[1], needs, threads), needs
+        ):
+            if need:
+                whole[part] = grad_part
+    return grads
+
+
+def _gradients(
+    windows: Tensor, responses: _Responses, shares: Tensor | None, samples: int, needs: list[bool], threads: int
+) -> list[Tensor]:
+    """Of so many samples, those of a part; `windows` is the gradient of the sums."""
+    grads = [windows.new_empty(0) for _ in needs]
+    for i, axis in enumerate(responses.axes):
+        if not (needs[i] or (needs[2] and i == 0)):
+            continue
+        along = responses.along(windows, i, threads)
+        if needs[2] and i == 0:
+            grads[2] = sum_last(responses.values[0] * along)
+        if needs[i]:
+            slopes = responses.slopes(along, i).mul_(axis.slope_factor / axis.factor / (samples if shares is None else 1))
+            grads[i] = slopes if shares is None else slopes.mul_(shares)
+        del along  # before the other axis', in whose memory the cache still is
     return grads

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..common.bins import Bins, divides_well
+from ..common.bins_axis import BinsAxis, bins_axis
 from ..common.separated import separated
 from ..common.tiles import Tiling
 from ..common.windows import WINDOWS, Window
-from .axes import BinsAxis, CellsAxis, bins_axis, cells_axis, of_cells
+from .axes import CellsAxis, cells_axis, of_cells
 
 #: widths of a cell that are tried, in bins, as powers of two
 NARROWEST, WIDEST = -1, 7

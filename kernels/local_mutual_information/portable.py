@@ -2,6 +2,7 @@
 Nothing but the images is kept; backward, patches are taken and counted again, and their gradients added to their pixels', in
 float64."""
 
+import functools
 from types import ModuleType
 
 import torch
@@ -18,13 +19,20 @@ from .patches import Patches
 CPU_NUMBERS, DEVICE_NUMBERS = 1 << 18, 1 << 24
 
 
+class _Unheld:
+    """Mutual information that holds nothing of a sample's responses: there are many patches."""
+
+    forward = functools.partial(mutual_information.forward, histograms=mutual_information.UNHELD)
+    backward = mutual_information.backward
+
+
 def _at_once(x: Tensor, patches: Patches, bins_x: Bins, bins_y: Bins) -> int:
     return max(1, budget(x, CPU_NUMBERS, DEVICE_NUMBERS) // max(patches.pixels, bins_x.count * bins_y.count))
 
 
 def forward(
     x: Tensor, y: Tensor, weights: Tensor | None, bins_x: Bins, bins_y: Bins, patches: Patches, marginals: str,
-    information: ModuleType = mutual_information,
+    information: ModuleType | type[_Unheld] = _Unheld,
 ) -> Tensor:  # fmt: skip
     """(B, *shape), (B, *shape) -> (B, *grid, 4); mutual information by the backend given."""
     result = x.new_empty(len(x), *patches.grid(x.shape[1:]), 4)
@@ -36,7 +44,7 @@ def forward(
 
 def backward(
     grad: Tensor, x: Tensor, y: Tensor, weights: Tensor | None, bins_x: Bins, bins_y: Bins, patches: Patches, marginals: str,
-    needs: list[bool], information: ModuleType = mutual_information,
+    needs: list[bool], information: ModuleType | type[_Unheld] = _Unheld,
 ) -> list[Tensor]:  # fmt: skip
     """Gradients with respect to x, y and weights, empty where not needed."""
     sums = [torch.zeros(x.numel() if need else 0, dtype=torch.float64, device=x.device) for need in needs]

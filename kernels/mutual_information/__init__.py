@@ -76,8 +76,7 @@ class MutualInformation(NamedTuple):
 
 
 def _ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
-    empty = denominator <= 0  # a NaN is not, and stays
-    return torch.where(empty, 0, numerator / torch.where(empty, 1, denominator))
+    return numerator / denominator.masked_fill(denominator <= 0, torch.inf)  # a NaN is not, and stays
 
 
 def mutual_information(
@@ -122,4 +121,4 @@ def mutual_information(
         raise ValueError(f"marginals must be 'joint' where bins are normalized, got {marginals!r}")
     (x, y), shares = counted_once(arguments.shares(x, weights), [(x, bins_x), (y, bins_y)], backend)
     terms = OPERATOR(*map(arguments.rows, (x, y, shares)), bins_x, bins_y, marginals, backend=backend)
-    return MutualInformation(*terms.view(*x.shape[:-1], 4).unbind(-1))
+    return MutualInformation(*arguments.of_rows(terms, x).unbind(-1))

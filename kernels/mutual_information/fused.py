@@ -6,6 +6,8 @@ holds, from J and four vectors of K; it is never stored. Where bins are not cut 
 histograms.
 """
 
+from typing import Any
+
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -186,14 +188,11 @@ def _fold_edges(edges: Tensor, order: Tensor, sums: Tensor, axes: tuple[Axis, Ax
     )  # fmt: skip
 
 
-def backward(
-    grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, joint: Tensor, sums: Tensor, last: Tensor, bins_x: Bins,
-    bins_y: Bins, marginals: str, needs: list[bool],
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+def backward(grad: Tensor, x: Tensor, y: Tensor, shares: Tensor | None, *kept_and_settings: Any) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to x, y and shares, empty where not needed."""
+    *kept, bins_x, bins_y, marginals, needs = kept_and_settings
     axes = tiles_for(bins_x, bins_y, x)
     if axes is None:
-        return portable.backward(
-            grad, x, y, shares, joint, sums, last, bins_x, bins_y, marginals, needs, _histograms(x, bins_x, bins_y)
-        )
-    return backward_ordered(grad, x, y, shares, last, axes, needs, (joint, sums), edges=marginals == "histogram")
+        return portable.backward(grad, x, y, shares, *kept_and_settings, histograms=_histograms(x, bins_x, bins_y))
+    joint, sums, order = kept
+    return backward_ordered(grad, x, y, shares, order, axes, needs, (joint, sums), edges=marginals == "histogram")

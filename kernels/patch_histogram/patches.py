@@ -41,6 +41,8 @@ class Patches:
 
     def sum(self, cells: Tensor) -> Tensor:
         """Cells' histograms (B, C, cell rows, cell columns, K) summed over each patch, (B, C, rows, columns, K)."""
+        if self.patch == self.stride:  # cells are patches
+            return cells
         for dim in (3, 2):
             cells = _window_sums(cells, dim, self.patch // self.cell)
             cells = cells[(slice(None),) * dim + (slice(None, None, self.stride // self.cell),)]
@@ -48,6 +50,8 @@ class Patches:
 
     def spread(self, patches: Tensor) -> Tensor:
         """The transpose of `sum`: for every cell, the sum of what the patches that hold it have."""
+        if self.patch == self.stride:
+            return patches
         length, step = self.patch // self.cell, self.stride // self.cell
         for dim in (2, 3):
             shape = list(patches.shape)

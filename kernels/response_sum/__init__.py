@@ -47,7 +47,7 @@ def response_sum(x: Tensor, bins: int | Bins | MeasuredBins = 256, *, backend: s
         tensor([1.0000, 0.5000, 0.0000])
     """
     x, bins = placed(arguments.samples("x", x), as_bins(bins))
-    return OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)
+    return arguments.of_rows(OPERATOR(arguments.rows(x), bins, backend=backend), x)
 
 
 def counted_once(
@@ -60,7 +60,7 @@ def counted_once(
             if bins.overlap < _LEAST:
                 _refuse(bins)
             x = _within(x, bins)
-            total = OPERATOR(arguments.rows(x), bins, backend=backend).view(x.shape)
+            total = arguments.of_rows(OPERATOR(arguments.rows(x), bins, backend=backend), x)
             counted = torch.where(total == 0, 0, 1 / torch.where(total == 0, 1, total))  # a NaN is not, and stays
             shares = counted / x.shape[-1] if shares is None else shares * counted
         samples.append(x)

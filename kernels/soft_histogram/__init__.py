@@ -51,4 +51,4 @@ def soft_histogram(
     check_overlap(bins)
     (x,), shares = counted_once(arguments.shares(x, weights), [(x, bins)], backend)
     histogram = OPERATOR(arguments.rows(x), arguments.rows(shares), bins, backend=backend)
-    return histogram.view(*x.shape[:-1], bins.count)
+    return arguments.of_rows(histogram, x)

@@ -1,6 +1,6 @@
 """Soft histogram by moments of cells (see common/cells.py): what a sample costs depends neither on bins nor on the window. Nothing
 but the samples and shares is kept for the backward pass. Windows that are no short polynomials on cells, and tables that would
-outgrow the samples, take the way of tiled.py."""
+outgrow the samples, take the way of tiled.py; few samples and bins that of product.py, which keeps its responses."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -11,19 +11,27 @@ from torch import Tensor
 from ..common.bins import Bins
 from ..common.cells import Grid
 from ..common.devices import one_core
-from . import tiled
+from . import product, tiled
 
 
-def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> Tensor:
-    """(B, N) -> (B, K)."""
+def kept(x: Tensor, shares: Tensor | None, bins: Bins) -> list[Tensor]:
+    """What few samples and bins hold, see product.py; empty otherwise."""
+    return product.held(x, bins)
+
+
+def forward(x: Tensor, shares: Tensor | None, bins: Bins) -> tuple[Tensor, ...]:
+    """(B, N) -> (B, K) and what is kept."""
+    held = kept(x, shares, bins)
     if not x.numel():
-        return x.new_zeros(len(x), bins.count)
+        return x.new_zeros(len(x), bins.count), *held
     with one_core():
+        if held[0].numel():
+            return product.forward(x, shares, bins, *held), *held
         grid = Grid.covering(bins, x)
         if grid is not None:
             parts = [_histogram(grid, *given).to(x.dtype) for given in _split(grid.rows(x, grid.response), 0, x, shares)]
-            return parts[0] if len(parts) == 1 else torch.cat(parts)
-    return tiled.forward(x, shares, bins)
+            return parts[0] if len(parts) == 1 else torch.cat(parts), *held
+    return tiled.forward(x, shares, bins), *held
 
 
 def _split(size: int, dim: int, *tensors: Tensor | None) -> Iterable[tuple[Tensor | None, ...]]:
@@ -51,9 +59,13 @@ def _histogram(grid: Grid, x: Tensor, shares: Tensor | None) -> Tensor:
     return grid.histogram(moments).add(moments.sum((0, 2)).unsqueeze(1), alpha=0)
 
 
-def backward(grad: Tensor, x: Tensor, shares: Tensor | None, bins: Bins, needs: list[bool]) -> tuple[Tensor, Tensor]:
+def backward(
+    grad: Tensor, x: Tensor, shares: Tensor | None, described: Tensor, values: Tensor, bins: Bins, needs: list[bool]
+) -> tuple[Tensor, Tensor]:
     """Gradients with respect to x and shares, empty where not needed."""
     with one_core():
+        if described.numel():
+            return product.backward(grad, x, shares, bins, described, values, needs)
         grid = Grid.covering(bins, x) if x.numel() else None
         if grid is not None:
             return _gradients(grid, grad, x, shares, needs)

@@ -78,4 +78,4 @@ def squared_mutual_information(
     x, y = arguments.paired(x, y)
     if not x.shape[-1]:
         raise ValueError(f"x must have at least one sample on its last dimension, got {tuple(x.shape)}")
-    return OPERATOR(arguments.rows(x), arguments.rows(y), estimator, backend=backend).view(x.shape[:-1])
+    return arguments.of_rows(OPERATOR(arguments.rows(x), arguments.rows(y), estimator, backend=backend), x)

@@ -138,8 +138,8 @@ def test_work_is_the_same_at_every_bandwidth():
         bins = Bins(256, boundary="circular", bandwidth=bandwidth)
         for _ in range(2):  # the first time also makes what is made once
             with Calls() as calls:
-                portable.forward(x, None, bins)
-                portable.backward(grad, x, None, bins, [True, False])
+                _, *kept = portable.forward(x, None, bins)
+                portable.backward(grad, x, None, *kept, bins, [True, False])
         done.append(calls.numbers)
     narrow, wide = done
     assert narrow["scatter_add_"] == wide["scatter_add_"] == 4 * 65536
@@ -151,8 +151,8 @@ def test_nothing_is_large(bandwidth):
     """The gradient takes 256 KB, a part's coordinates as much, a table or what it gives to the bins at most 1 MB."""
     x, grad, bins = samples(1, 65536, dtype=torch.float32), torch.randn(1, 256), Bins(256, bandwidth=bandwidth)
     with LargestTensor() as seen:
-        portable.forward(x, None, bins)
-        portable.backward(grad, x, None, bins, [True, False])
+        _, *kept = portable.forward(x, None, bins)
+        portable.backward(grad, x, None, *kept, bins, [True, False])
     assert 0 < seen.bytes <= 8 * SMALL_TABLE
 
 
