@@ -46,6 +46,11 @@ class StepProfile:
             self.trace.stop()
         return output
 
+    def abandon(self) -> None:
+        """Where training ends before it is done."""
+        if self.number > WARM_UP + self.count and not self.done:
+            self.trace.stop()
+
     def write(self, folder: Path, first: int, about: str, batch_size: int, used: float | None) -> None:
         """``first``: the number of the first step watched; ``about``: where it ran; ``batch_size``: of all processes; ``used``: the
         operations of a step over those of the device's peak in a second, if known."""

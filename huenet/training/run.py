@@ -81,13 +81,15 @@ class TrainingRun:
             self._opened = opened.pop_all()
         self.reported = self.step, time.monotonic()
         self.computed_in = arithmetic(self.train, self.world.device)
-        self.peak = peak(self.world.device, self.computed_in) if self.world.main else None
+        self.peak = peak(self.world.device, self.computed_in)
         self.operations: int | None = None
         self.profile = StepProfile(run.profile, self.world.device) if run.profile and self.world.main else None
         # The first step that had a loss that was not finite; kept on the device, so that no step waits for its losses.
         self.first_bad = torch.full((), NEVER, device=self.world.device)
 
     def close(self) -> None:
+        if self.profile is not None:
+            self.profile.abandon()
         self._opened.close()
 
     def proceed(self) -> Outcome:
@@ -140,7 +142,7 @@ class TrainingRun:
     def _step(self) -> dict[str, Tensor]:
         if self.peak is None or self.operations is not None:
             return self.system.step(self.step)
-        # Once, of a step that is not compiled: in what is compiled operations cannot be seen.
+        # Once, of a step that is not compiled, in which alone operations are seen; in every process, so that all compile at once.
         eager = torch.compiler.set_stance("force_eager") if self.world.compiler else contextlib.nullcontext()
         with Operations() as counted, eager:
             losses = self.system.step(self.step)

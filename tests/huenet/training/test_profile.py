@@ -72,6 +72,19 @@ def test_more_than_there_is_is_one_line(options: str, said: str, folder: Path, t
     assert said in line
 
 
+def test_stopped_in_the_middle_it_is_made_the_next_time(tmp_path: Path) -> None:
+    training = begin(tiny(steps=20), tmp_path, profile=2)
+    for _ in range(6):
+        training._train_step()
+    training._save()
+    training.close()
+    assert not list(tmp_path.glob("profile.*"))
+    again = begin(tiny(steps=20), tmp_path, profile=2)
+    again.proceed()
+    again.close()
+    assert "Steps 10 to 11, " in (tmp_path / "profile.md").read_text() and "aten::convolution" in traced(tmp_path)
+
+
 def test_what_is_used_of_the_device_is_in_the_metrics_and_on_the_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "peak", lambda *_: 1e12)
     training = begin(tiny(steps=1), tmp_path)
