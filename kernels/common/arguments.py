@@ -141,4 +141,4 @@ def rows(x: Tensor | None) -> Tensor | None:
 
 def of_rows(result: Tensor, x: Tensor) -> Tensor:
     """What was made of rows of x (..., N), (B, ...), over x's leading dimensions."""
-    return result if x.dim() == 2 else result.view(*x.shape[:-1], *result.shape[1:])
+    return result if x.dim() == 2 else result.view(x.shape[:-1] + result.shape[1:])
