@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 TERA = 1e12
 #: Peaks of matrix products in operations a second by the device's name, as torch tells it, and by kind of number: from vendors'
@@ -37,12 +36,14 @@ class Operations(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.count = 0
+        from torch.utils.flop_counter import flop_registry  # which loads triton
+
+        self.count, self.formulas = 0, flop_registry
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = function(*args, **(kwargs or {}))
-        if function.overloadpacket in flop_registry:
-            self.count += flop_registry[function.overloadpacket](*args, **(kwargs or {}), out_val=output)
+        if (formula := self.formulas.get(function.overloadpacket)) is not None:
+            self.count += formula(*args, **(kwargs or {}), out_val=output)
         return output
 
 
