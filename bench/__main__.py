@@ -75,20 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_suite(option, default="quick")
 
     option = add("profile", _profile, "profile the training step")
-    option("--preset", default="small", choices=("small", "default"), help="networks and losses")
-    option("--size", type=int, default=128, help="side of the training images")
-    option("--batch", type=int, default=8, help="pairs in a step")
-    option("--bins", type=int, default=256, help="bins of both losses")
+    _add_step(option)
     option("--steps", type=int, default=5, help="steps timed, of each kind in turn")
     option("--losses", nargs="+", default=["huenet", "naive"], choices=LOSSES, help="kinds")
     option("--out", type=Path, help="also write the figures to this JSON file")
     _add_machine(option)
 
     option = add("cpu", _cpu, "ways of computing the training step on a CPU")
-    option("--preset", default="small", choices=("small", "default"), help="networks and losses")
-    option("--size", type=int, default=128, help="side of the training images")
-    option("--batch", type=int, default=8, help="pairs in a step")
-    option("--bins", type=int, default=256, help="bins of both losses")
+    _add_step(option)
     option("--steps", type=int, default=15, help="steps timed, of each way in turn")
     option("--no-compile", action="store_true", help="leave out the ways that are compiled, which takes minutes")
     option("--threads", type=int, help="by default all that torch would take")
@@ -118,6 +112,13 @@ def _add_suite(option: Option, default: str | None = None) -> None:
     option("--suite", choices=tuple(EFFORTS), default=default, help="cases; by default, the device's")
     option("--only", metavar="NAME", help="only operators with this in their name")
     _add_machine(option)
+
+
+def _add_step(option: Option) -> None:
+    option("--preset", default="small", choices=("small", "default"), help="networks and losses")
+    option("--size", type=int, default=128, help="side of the training images")
+    option("--batch", type=int, default=8, help="pairs in a step")
+    option("--bins", type=int, default=256, help="bins of both losses")
 
 
 def _add_machine(option: Option) -> None:

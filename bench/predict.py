@@ -15,7 +15,6 @@ cannot use, and the device's context, half a gigabyte.
 
 import dataclasses
 import weakref
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -26,6 +25,7 @@ from huenet.color_transfer.config import Config
 from huenet.color_transfer.gan import HueGAN
 from huenet.color_transfer.presets import PRESETS
 from huenet.training.distributed import ALONE
+from huenet.training.parts import tensors_of
 from huenet.training.rates import Operations, known_peak
 
 from . import tables
@@ -69,13 +69,13 @@ class Memory(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = function(*args, **(kwargs or {}))
-        made = list(_tensors(output))
+        made = list(tensors_of(output))
         for tensor in made:
             self._hold(tensor)
         if not function.is_view and not _only_allocates(function):
             self.launches += 1
             written = {id(tensor) for tensor in made}
-            read = [tensor for tensor in _tensors([args, kwargs]) if id(tensor) not in written]
+            read = [tensor for tensor in tensors_of([args, kwargs]) if id(tensor) not in written]
             self.bytes += sum(map(_size, made)) + sum(map(_size, read))
         return output
 
@@ -92,14 +92,6 @@ class Memory(TorchDispatchMode):
     def _let_go(self, key: int, size: int) -> None:
         self.known.discard(key)
         self.held -= size
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, (tuple, list, dict)):
-        for value in values.values() if isinstance(values, dict) else values:
-            yield from _tensors(value)
 
 
 def _size(tensor: Tensor) -> int:

@@ -43,7 +43,7 @@ def of_part(part: str, function: Callable[..., Output]) -> Callable[..., Output]
         begins(part)
         output = function(*args, **options)
         if _marks:
-            for tensor in _tensors(output):
+            for tensor in tensors_of(output):
                 if tensor.requires_grad:
                     tensor.register_hook(lambda _: begins(part))
         begins(OTHER)
@@ -52,12 +52,13 @@ def of_part(part: str, function: Callable[..., Output]) -> Callable[..., Output]
     return marked
 
 
-def _tensors(output: Any) -> Iterator[Tensor]:
+def tensors_of(output: Any) -> Iterator[Tensor]:
+    """All tensors of tuples, lists and dictionaries within each other."""
     if isinstance(output, Tensor):
         yield output
     elif isinstance(output, (tuple, list, dict)):
         for one in output.values() if isinstance(output, dict) else output:
-            yield from _tensors(one)
+            yield from tensors_of(one)
 
 
 class Shares:
