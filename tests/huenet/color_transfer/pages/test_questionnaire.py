@@ -144,10 +144,11 @@ def visible(chrome: Any, name: str) -> bool:
 
 def saved(chrome: Any, downloads: Path) -> Path:
     """The file that the button saves, once it is there."""
-    before = {*downloads.glob("*.json")}
+    complete = lambda: {path for path in downloads.glob("*.json") if path.stat().st_size}  # noqa: E731  # empty until it is all there
+    before = complete()
     chrome.find_element("id", "save").click()
     deadline = time.monotonic() + SECONDS
-    while not (new := {*downloads.glob("*.json")} - before):
+    while not (new := complete() - before):
         assert time.monotonic() < deadline, "nothing was saved"
         time.sleep(0.05)
     return new.pop()
