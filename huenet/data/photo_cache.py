@@ -60,7 +60,7 @@ def cached_folder(
     if len(found) < minimum:
         raise ValueError(too_few(folder, len(found), minimum, failures))
     names = tuple(path.relative_to(folder).as_posix() for path, _ in found)
-    mapping = _mapped(squares.pixels, side)
+    mapping = _MappedSquares(squares.pixels, side)
     return Photos(mapping.images, names, size, Mapping(mapping.memory, np.array([at for _, at in found])))
 
 
@@ -80,15 +80,16 @@ class _Squares:
         self.bytes = 3 * side * side
         stored = self.pixels.stat().st_size // self.bytes
         self.lines: dict[str, dict[str, Any]] = {}
-        complete = 0
+        self.count = complete = 0
         for text in self._complete_lines():
             line = _parsed(text)
             if line is None or line.get("place", 0) >= stored:  # of a power cut, or of another hand: from there on anew
                 break
             self.lines[line["name"]] = line
+            # of earlier lines of a name too: somebody may have mapped their squares
+            self.count = max(self.count, line.get("place", -1) + 1)
             complete += len(text)
         os.truncate(self.index, complete)
-        self.count = 1 + max((line["place"] for line in self.lines.values() if "place" in line), default=-1)
         os.truncate(self.pixels, self.count * self.bytes)
 
     def _complete_lines(self) -> Iterator[bytes]:
@@ -156,7 +157,7 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     return line if told else None
 
 
-class _mapped:
+class _MappedSquares:
     """The file's squares as a tensor that is the file: reading it brings pages in, and nothing writes to it."""
 
     def __init__(self, pixels: Path, side: int) -> None:

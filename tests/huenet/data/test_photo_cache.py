@@ -66,6 +66,24 @@ def test_only_what_has_changed_is_decoded_again(tmp_path: Path, decoded: list[st
     assert before.digest() == first  # what others have mapped stays
 
 
+def test_what_others_have_mapped_stays_also_of_photos_that_broke(tmp_path: Path) -> None:
+    """The last square's photo breaks, the cache is opened again, and a new photo needs a square."""
+    folder, cache = tmp_path / "photos", tmp_path / "cache"
+    save(folder, 6)
+    before = cached_folder(folder, 32, cache, recursive=True)
+    first, size = before.digest(), (cache / "squares-36.uint8").stat().st_size
+    last = json.loads((cache / "squares-36.jsonl").read_text().splitlines()[-1])["name"]
+    Path(last).write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="skipped"):
+            cached_folder(folder, 32, cache, recursive=True)
+        assert (cache / "squares-36.uint8").stat().st_size == size  # a page of a file that shrinks ends who reads it
+    Image.new("RGB", (50, 40), "blue").save(folder / "006.png")
+    with pytest.warns(UserWarning, match="skipped"):
+        after = cached_folder(folder, 32, cache, recursive=True)
+    assert before.digest() == first and len(after) == 6
+
+
 def test_a_build_that_was_killed_goes_on(tmp_path: Path, decoded: list[str]) -> None:
     folder, cache = tmp_path / "photos", tmp_path / "cache"
     save(folder, 6)
