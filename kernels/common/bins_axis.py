@@ -29,20 +29,20 @@ class BinsAxis:
     def locate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._tiling.locate(x)
 
-    def place(self, x: Tensor) -> Tensor:
-        """What `locate` gives for a single tile."""
-        periodic = BOUNDARIES[self._bins.boundary].periodic
-        # what splits needs no clamping before
-        t = self._bins.coordinate(x) if periodic or self._separated is not None else clamped_coordinate(self._bins, x)
-        return t.sub_(self._middle)
-
     @property
     def numbers(self) -> int:
         """That describe a sample."""
         return 1 if self._separated is None else self._separated.numbers
 
-    def describe(self, place: Tensor, out: Tensor | None = None) -> Tensor:
-        return place if self._separated is None else self._separated.describe(place, out)
+    def describe(self, place: Tensor) -> Tensor:
+        return place if self._separated is None else self._separated.describe(place)
+
+    def describe_all(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """What values are made of, of samples on a single tile; `out` is the memory, with the last dimension first."""
+        if self._separated is None:
+            return clamped_coordinate(self._bins, x).sub_(self._middle)
+        # what splits needs no clamping before
+        return self._separated.describe(self._bins.coordinate(x).sub_(self._middle), out, finite=False)
 
     def _distance(self, place: Tensor) -> Tensor:
         return (place.unsqueeze(-1) - offsets(self.size, place.device)).to(self._dtype)
@@ -101,6 +101,6 @@ def held_shapes(bins: Bins, x: Tensor, both: int = 1) -> tuple[tuple[int, ...], 
 @functools.lru_cache(maxsize=256)
 def _sizes(bins: Bins, dtype: torch.dtype) -> tuple[int, int]:
     boundary = BOUNDARIES[bins.boundary]
-    size = bins.count + (2 * bins.radius(dtype) + 1 if boundary.periodic else 0)
+    size = bins.count + (2 * bins.radius(dtype) if boundary.periodic else 0)
     layout = block_layout(bins, dtype, size)
     return (0, 0) if layout is None or boundary.beyond else (size, 2 * layout[0] + 1)

@@ -44,16 +44,19 @@ class Separated:
         """That describe a sample."""
         return len(self.factors)
 
-    def describe(self, distance: Tensor, out: Tensor | None = None) -> Tensor:
+    def describe(self, distance: Tensor, out: Tensor | None = None, finite: bool = True) -> Tensor:
         """E, 1/E of every block, and 1, of samples at a distance (float64) from the origin: (..., 2 blocks + 1), of which `out` is
-        the memory, with the last dimension first. Instead of 1 infinity at an infinite distance, where nothing is to be left."""
+        the memory, with the last dimension first. If not `finite`, infinity instead of 1 at an infinite distance, where nothing is
+        to be left."""
         blocks = len(self.centers)
         exponent = distance - self.centers.view(-1, *[1] * distance.dim()) if blocks > 1 else distance.unsqueeze(0)
         exponent = (exponent * self.a).clamp_(-self.a * self.farthest, self.a * self.farthest).exp_()
         described = exponent.new_empty(self.numbers, *distance.shape, dtype=self.factors.dtype) if out is None else out
         grown = described[:blocks].copy_(exponent)
         torch.reciprocal(grown, out=described[blocks:-1])
-        described[-1].fill_(1).masked_fill_(distance.isinf(), torch.inf)
+        described[-1].fill_(1)
+        if not finite:
+            described[-1].masked_fill_(distance.isinf(), torch.inf)
         return described.movedim(0, -1)
 
     def values(self, described: Tensor, out: Tensor | None = None) -> Tensor:

@@ -59,7 +59,7 @@ class _Responses(NamedTuple):
         rooms = held if held and held[0].numel() else [None] * 4
         described, values = [], []
         for i, (axis, samples) in enumerate(groups):
-            described.append(axis.describe(axis.place(samples), rooms[2 * i]))
+            described.append(axis.describe_all(samples, rooms[2 * i]))
             values.append(axis.values(described[-1], rooms[2 * i + 1]))
         return cls._unbound(axes, described, values)
 

@@ -3,7 +3,6 @@ pass, 4 bytes each."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -90,25 +89,58 @@ def _part(tensors: Sequence[Tensor | None], part: tuple[slice, ...]) -> list[Ten
 
 def _histograms(x: Tensor, y: Tensor, shares: Tensor | None, order: Tensor, axes: Axes) -> Tensor:
     ax, ay = axes
-    blocks_x, blocks_y = ax.extent // ax.step, ay.extent // ay.step
-    # float64, as a constant image adds all its runs to one block
-    blocks = x.new_zeros(len(x) * blocks_x * blocks_y, ax.step * ay.step, dtype=torch.float64)
+    strips = Strips(len(x), axes)
+    # float64, as a constant image adds all its runs to one window
+    sums = x.new_zeros(strips.blocks, strips.block, dtype=torch.float64)
     for part in samples_together(x):
         some_x, some_y, votes, place = _part((x, y, shares, order), (slice(None), part))
         ordered = Ordered([some_x, some_y], axes)
         place.copy_(ordered.runs.order.view(place.shape))
-        image, tile_x, tile_y = ordered.places
-        first = (image * blocks_x + tile_x) * blocks_y + tile_y
+        blocks = strips.blocks_of(ordered.places)
         share = ordered.runs.gather(torch.ones_like(some_x) if votes is None else votes * x.shape[1]).unsqueeze(-1)
         for piece, _described, (p, q) in ordered.pieces():
             windows = torch.matmul((p * share[piece]).mT, q)
-            for i, j in itertools.product(range(ax.size // ax.step), range(ay.size // ay.step)):
-                block = windows[:, i * ax.step : (i + 1) * ax.step, j * ay.step : (j + 1) * ay.step]
-                blocks.index_add_(0, first[piece] + (i * blocks_y + j), block.double().flatten(1))
-    blocks *= ax.factor * ay.factor / x.shape[1]
-    extended = blocks.view(len(x), blocks_x, blocks_y, ax.step, ay.step).transpose(2, 3).reshape(len(x), ax.extent, ay.extent)
-    joint = ax.fold(ay.fold(extended).mT).mT.to(x.dtype).contiguous()
+            sums.index_add_(0, blocks[piece].flatten(), windows.double().view(-1, strips.block))
+    sums *= ax.factor * ay.factor / x.shape[1]
+    joint = ax.fold(ay.fold(strips.joined(sums)).mT).mT.to(x.dtype).contiguous()
     return joint.clamp_min_(0) if ax.two_tables or ay.two_tables else joint  # polynomials may be off to either side
+
+
+class Strips:
+    """Windows in memory: for each image and each tile of y a strip of all numbers of x by the window's numbers of y. Windows of one
+    strip overlap, `block` numbers after each other, so that each is in one piece."""
+
+    def __init__(self, rows: int, axes: Axes) -> None:
+        self._rows, self._axes = rows, axes
+        self._along_x = axes[0].extent // axes[0].step
+        self.block = axes[0].step * axes[1].size
+        self.blocks = rows * axes[1].count * self._along_x
+
+    def first_block(self, places: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """Of the windows of image and tiles of x and y."""
+        image, tile_x, tile_y = places
+        return (image * self._axes[1].count + tile_y) * self._along_x + tile_x
+
+    def blocks_of(self, places: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """All blocks of each window, in order, (windows, size x / step x)."""
+        number = torch.arange(self._axes[0].size // self._axes[0].step, device=places[0].device)
+        return self.first_block(places).unsqueeze(1) + number
+
+    def joined(self, sums: Tensor) -> Tensor:
+        """Strips (blocks, block) -> (B, extent x, extent y), overlapping numbers added."""
+        ax, ay = self._axes
+        by_tile = sums.view(self._rows, ay.count, ax.extent, ay.size).transpose(1, 2)
+        joined = sums.new_zeros(self._rows, ax.extent, ay.extent // ay.step, ay.step)
+        for i, part in enumerate(by_tile.split(ay.step, dim=-1)):
+            joined[:, :, i : i + ay.count] += part
+        return joined.flatten(2)
+
+    def windows(self, extended: Tensor) -> Tensor:
+        """(B, extent x, extent y) -> the window that begins at each block, (blocks, size x * size y), a view of strips."""
+        ax, ay = self._axes
+        strips = extended.unfold(2, ay.size, ay.step).transpose(1, 2).contiguous()
+        whole = self.blocks - (ax.size // ax.step - 1)
+        return strips.as_strided((whole, ax.size * ay.size), (self.block, 1))
 
 
 def backward(
@@ -155,12 +187,12 @@ class _Upstream:
     """Gradients (B, Kx, Ky) over the windows of all pairs of tiles, as values or slopes meet them."""
 
     def __init__(self, grad: Tensor, axes: Axes, dtype: torch.dtype) -> None:
-        self._grad, self._axes, self._dtype = grad, axes, dtype
+        self._grad, self._axes, self._dtype, self._strips = grad, axes, dtype, Strips(len(grad), axes)
         self._tables: dict[tuple[bool, bool], Tensor] = {}
 
     def over(self, ordered: Ordered, piece: slice) -> Callable[[bool, bool], Tensor]:
         """The windows (runs, size, size) of a piece's runs: a function of whether those of slopes are wanted, on either axis."""
-        place = ordered.runs.tiles[piece]
+        place = self._strips.first_block(ordered.places)[piece]
         gathered: dict[tuple[bool, bool], Tensor] = {}
 
         def windows(slopes_x: bool, slopes_y: bool) -> Tensor:
@@ -172,9 +204,9 @@ class _Upstream:
         return windows
 
     def _table(self, slopes: tuple[bool, bool]) -> Tensor:
-        """(B * tiles x * tiles y, size x * size y)."""
+        """`Strips.windows` of them."""
         if slopes not in self._tables:
             ax, ay = self._axes
             extended = ay.expand(ax.expand(self._grad.mT, slopes[0]).mT, slopes[1]).to(self._dtype)
-            self._tables[slopes] = extended.unfold(1, ax.size, ax.step).unfold(2, ay.size, ay.step).reshape(-1, ax.size * ay.size)
+            self._tables[slopes] = self._strips.windows(extended)
         return self._tables[slopes]

@@ -24,7 +24,7 @@ def held(x: Tensor, bins: Bins) -> list[Tensor]:
 def forward(x: Tensor, shares: Tensor | None, bins: Bins, described: Tensor, values: Tensor) -> Tensor:
     """(B, N) -> (B, K), writing what is held."""
     axis = bins_axis(bins, x, True)
-    axis.values(axis.describe(axis.place(x.unsqueeze(0)), described), values)
+    axis.values(axis.describe_all(x.unsqueeze(0), described), values)
     values = values[0]
     # torch sums in a cascade, so that of many equal samples not every addition is rounded the same way
     sums = values.sum(1) if shares is None else (values * shares.unsqueeze(-1)).sum(1)
