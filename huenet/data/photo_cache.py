@@ -14,12 +14,14 @@ import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
+from torch import Tensor
 from tqdm import tqdm
 
 from ..files import must_be_a_file
@@ -60,8 +62,8 @@ def cached_folder(
     if len(found) < minimum:
         raise ValueError(too_few(folder, len(found), minimum, failures))
     names = tuple(path.relative_to(folder).as_posix() for path, _ in found)
-    mapping = _MappedSquares(squares.pixels, side)
-    return Photos(mapping.images, names, size, Mapping(mapping.memory, np.array([at for _, at in found])))
+    file = squares.pixels.open("rb", buffering=0)
+    return Photos(_mapped(file, side), names, size, Mapping(file, np.array([at for _, at in found])))
 
 
 def _key(path: Path) -> str:
@@ -157,15 +159,10 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     return line if told else None
 
 
-class _MappedSquares:
+def _mapped(file: FileIO, side: int) -> Tensor:
     """The file's squares as a tensor that is the file: reading it brings pages in, and nothing writes to it."""
-
-    def __init__(self, pixels: Path, side: int) -> None:
-        with pixels.open("rb") as file:
-            # "copy" for a tensor that may be written to, which torch asks for
-            self.memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        if hasattr(mmap, "MADV_RANDOM"):
-            self.memory.madvise(mmap.MADV_RANDOM)
-        bytes_each = 3 * side * side
-        flat = np.frombuffer(self.memory, np.uint8, len(self.memory) // bytes_each * bytes_each)
-        self.images = torch.from_numpy(flat).view(-1, 3, side, side)
+    # "copy" for a tensor that may be written to, which torch asks for
+    memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    bytes_each = 3 * side * side
+    flat = np.frombuffer(memory, np.uint8, len(memory) // bytes_each * bytes_each)
+    return torch.from_numpy(flat).view(-1, 3, side, side)

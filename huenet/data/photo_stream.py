@@ -1,5 +1,6 @@
 """Endless seeded batches of one folder's photos, and how views of photos are cut out."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -7,12 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.common.devices import sent
-from .photos import Mapping, Photos, seeded_generator
-
-AT_MOST = 1 << 28
-"""Bytes of a mapped file."""
-AROUND = 1 << 17
-"""Bytes that a picture may bring in beside itself: Linux maps 64 KB around each place that is read."""
+from .photos import Photos, seeded_generator
 
 
 class PhotoStream:
@@ -69,33 +65,23 @@ class PhotoStream:
 class Cutter:
     """Cuts views out of photos, where they are: pictures lie apart in memory, and a GPU waits for no loop over them.
 
-    Of photos in a file, a quarter of a gigabyte at most stays in this process's memory, however many it has read. ``device``: where
-    views are wanted; None: where the photos are.
+    ``device``: where views are wanted; None: where the photos are.
     """
 
     def __init__(self, photos: Photos, device: torch.device | None = None) -> None:
         self.photos, images = photos, photos.images
         self.device = images.device if device is None else device
-        self._pixels = images.numpy() if images.device.type == "cpu" else None
-        self._touched = 0
+        self._square = photos.squares() if images.device.type == "cpu" else None
 
     def __call__(self, views: np.ndarray) -> Tensor:
         """Crops and flips, (B, [photo, top, left, flip down, flip right]) -> floats (B, C, size, size) in [0, 1]."""
         photos = self.photos
         views = np.concatenate([photos.places(views[:, :1]), views[:, 1:]], axis=1)
-        if self._pixels is None:
+        if self._square is None:
             found = _gathered(photos.images, views, photos.size)
         else:
-            found = photos.handed_out(_sliced(self._pixels, views, photos.size))
-        if photos.mapping is not None:
-            self._touch(photos.mapping, len(views) * (photos.images[0].numel() + AROUND))
+            found = photos.handed_out(_sliced(self._square, views, (len(views), photos.images.shape[1], photos.size, photos.size)))
         return (found if found.device == self.device else sent(found, self.device)).float() / 255.0
-
-    def _touch(self, mapping: Mapping, count: int) -> None:
-        self._touched += count
-        if self._touched > AT_MOST:
-            mapping.let_go()
-            self._touched = 0
 
 
 def _gathered(images: Tensor, views: np.ndarray, size: int) -> Tensor:
@@ -108,10 +94,10 @@ def _gathered(images: Tensor, views: np.ndarray, size: int) -> Tensor:
     return images[photo[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
 
 
-def _sliced(pixels: np.ndarray, views: np.ndarray, size: int) -> Tensor:
+def _sliced(square: Callable[[int], np.ndarray], views: np.ndarray, shape: tuple[int, ...]) -> Tensor:
     """Picture by picture, row by row: several times sooner on a CPU."""
-    found = np.empty((len(views), pixels.shape[1], size, size), np.uint8)
+    found, size = np.empty(shape, np.uint8), shape[-1]
     for place, (photo, top, left, down, right) in zip(found, views.tolist()):
-        picture = pixels[photo, :, top : top + size, left : left + size]
+        picture = square(photo)[:, top : top + size, left : left + size]
         place[...] = picture[:, :: -1 if down else 1, :: -1 if right else 1]
     return torch.from_numpy(found)

@@ -2,12 +2,13 @@
 
 import hashlib
 import math
-import mmap
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from typing import Self
 
@@ -31,14 +32,16 @@ class Mapping:
     `brightness`: of what is read there, of three channels, so many are handed out of the brightness; 0: it is as it is.
     """
 
-    memory: mmap.mmap
+    file: FileIO
     rows: np.ndarray
     brightness: int = 0
 
-    def let_go(self) -> None:
-        """Give the memory back that reading took; the pages stay in the system's cache as long as nobody else needs it."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self.memory.madvise(mmap.MADV_DONTNEED)
+    def read(self, square: np.ndarray, place: int) -> np.ndarray:
+        """The square, filled from its place: from the system's cache, as the mapped memory, but sooner, and no pages of it count as
+        this process's. Raises ValueError where the file ends before."""
+        if (count := os.preadv(self.file.fileno(), [square], place * square.nbytes)) != square.nbytes:
+            raise ValueError(f"{self.file.name} must hold {square.nbytes} bytes of photo {place}, got {count}: was it cut short?")
+        return square
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +125,19 @@ class Photos:
 
     def _each(self) -> Iterator[Tensor]:
         """One after another, uint8 (C, S, S); of those in a file few stay in memory."""
-        for number, place in enumerate(self.places(range(len(self))).tolist()):
-            yield self.handed_out(self.images[place : place + 1])[0]
-            if self.mapping is not None and number % 1024 == 0:
-                self.mapping.let_go()
+        if self.images.device.type != "cpu":
+            yield from self.images
+            return
+        square = self.squares()
+        for place in self.places(range(len(self))).tolist():
+            yield self.handed_out(torch.from_numpy(square(place)).unsqueeze(0))[0]
+
+    def squares(self) -> Callable[[int], np.ndarray]:
+        """What gives one of `images`, which must not be on a GPU, by its place, (C, S, S); of those in a file, until the next one is
+        asked for."""
+        if self.mapping is None or not hasattr(os, "preadv"):
+            return self.images.numpy().__getitem__
+        return partial(self.mapping.read, np.empty(self.images.shape[1:], np.uint8))
 
     def places(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Where the photos at `indices` lie in `images`."""

@@ -9,6 +9,8 @@ Forward, the backends spread NaN themselves. Backward, the fused and the portabl
 gradient that is NaN where the result is not finite. The references, which autograd differentiates, end with `spoil`.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -23,10 +25,9 @@ def placeless(x: Tensor, bins: Bins) -> Tensor:
 
 def spread(result: Tensor, shares: Tensor | None, *axes: tuple[Tensor, Bins]) -> Tensor:
     """NaN in all results (B, ...) of every row that has a share (B, N) or, on an axis, a sample (B, N) of no use; in place."""
-    bad = [placeless(x, bins) for x, bins in axes] + ([] if shares is None else [shares.isnan()])
-    for samples in bad:
-        result.masked_fill_(samples.any(-1).view(-1, *[1] * (result.dim() - 1)), torch.nan)
-    return result
+    bad = [placeless(x, bins).any(-1) for x, bins in axes] + ([] if shares is None else [shares.isnan().any(-1)])
+    spoiled = torch.where(functools.reduce(torch.logical_or, bad), torch.nan, 0.0)
+    return result.add_(spoiled.to(result.dtype).view(-1, *[1] * (result.dim() - 1)))
 
 
 def spoil(result: Tensor, dims: int, *tensors: Tensor | None) -> Tensor:

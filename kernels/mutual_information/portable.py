@@ -72,10 +72,10 @@ def _joint_terms(numbers: Tensor, bins_x: Bins, bins_y: Bins) -> tuple[Tensor, T
     """The terms where the marginals are sums of the joint histogram: the cross entropies are then the marginals' own. And
     d(p log p)/dp."""
     empty = numbers <= 0
-    log = numbers.masked_fill(empty, 1).log_()
+    log = torch.where(empty, 1, numbers).log_()
     sums = torch.stack([part.sum(-1) for part in _split(numbers * log, bins_x, bins_y)], 1)
     # no matrix product, which a process may have rounded to tf32
-    return (sums.unsqueeze(-1) * _terms(numbers.dtype, numbers.device)).sum(-2), log.add_(1).masked_fill_(empty, 0)
+    return (sums.unsqueeze(-1) * _terms(numbers.dtype, numbers.device)).sum(-2), torch.where(empty, 0, log.add_(1))
 
 
 @kept_tensors(maxsize=64)

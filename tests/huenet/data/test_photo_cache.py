@@ -48,6 +48,16 @@ def test_it_is_the_folder_in_memory(tmp_path: Path) -> None:
             assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1])
 
 
+def test_a_file_that_was_cut_short_is_told_of(tmp_path: Path) -> None:
+    """By another hand, while it is in use: mapped memory would end the process."""
+    save(tmp_path / "photos", 4)
+    cached = cached_folder(tmp_path / "photos", 32, tmp_path / "cache", recursive=True)
+    (pixels,) = (tmp_path / "cache").glob("*.uint8")
+    os.truncate(pixels, pixels.stat().st_size - 1)
+    with pytest.raises(ValueError, match="must hold .* bytes of photo 3, got .*: was it cut short"):
+        cached.digest()
+
+
 def test_only_what_has_changed_is_decoded_again(tmp_path: Path, decoded: list[str]) -> None:
     folder, cache = tmp_path / "photos", tmp_path / "cache"
     save(folder, 6)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from huenet.data import PhotoStream, cached_folder, load_folder, photo_stream
+from huenet.data import PhotoStream, cached_folder, load_folder
 from huenet.data.garden import garden
 from tests.huenet.data.pictures import numbered
 
@@ -53,9 +53,13 @@ def test_bad_arguments_are_named() -> None:
 
 
 @pytest.mark.parametrize("channels", [None, 1, 3])
-def test_from_a_file_it_is_what_it_is_from_memory(channels: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However often what was read is given back."""
-    monkeypatch.setattr(photo_stream, "AT_MOST", 1000)
+@pytest.mark.parametrize("mapped", [False, True])
+def test_from_a_file_it_is_what_it_is_from_memory(
+    channels: int | None, mapped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read, or, where the system cannot read from a place, as mapped memory."""
+    if mapped:
+        monkeypatch.delattr("os.preadv")
     (folder := tmp_path / "photos").mkdir()
     for number, image in enumerate(garden(6, 30, seed=4).with_channels(channels).images):
         pixels = image.squeeze() if channels == 1 else image.permute(1, 2, 0)
