@@ -71,9 +71,7 @@ class _Block(NamedTuple):
 
 def _squares(points: Tensor) -> Tensor:
     """|points|^2, (B, N, C) -> (B, N), some at a time: those of every channel would be as many numbers as the points."""
-    if points.shape[1] <= 256:
-        return points.square().sum(-1)
-    return torch.cat([some.square().sum(-1) for some in points.split(256, 1)], 1)
+    return torch.cat([torch.linalg.vecdot(some, some) for some in points.split(256, 1)], 1)
 
 
 def kept(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> list[Tensor]:
@@ -112,16 +110,23 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
         best[samples] = torch.maximum(best[samples], strongest)
     if len(x) and _one_block(x, y):
         held = block
-    return best.mean(-1).masked_fill_(~finite(x, y), torch.nan), winner, *held
+    similarity = best.mean(-1)
+    # products are NaN with all that is not finite
+    return similarity if metric == "product" else similarity.masked_fill_(~finite(x, y), torch.nan), winner, *held
 
 
 def _strongest(affinity: Tensor) -> tuple[Tensor, Tensor]:
     """The largest of every column of (b, N, M), and the first row that has it, int32; -1 where there is none, as of NaN."""
     strongest, n = affinity.amax(-2), affinity.shape[-2]
-    rows = torch.arange(n, dtype=torch.int32, device=affinity.device).unsqueeze(-1)
-    # of strided numbers the place of a maximum takes many times as long as its value
-    first = torch.where(affinity == strongest.unsqueeze(-2), rows, n).amin(-2)
+    first = _first(affinity == strongest.unsqueeze(-2), -2)
     return strongest, first.masked_fill_(first == n, -1)
+
+
+def _first(here: Tensor, dim: int) -> Tensor:
+    """Where along a dimension the first True is, int32, or how long it is; argmax and argmin take several times as long."""
+    n = here.shape[dim]
+    places = torch.arange(n, dtype=torch.int32, device=here.device).view(-1, *[1] * (-1 - dim))
+    return torch.where(here, places, n).amin(dim)
 
 
 def backward(
@@ -173,7 +178,7 @@ def _matches(winner: Tensor, rows: slice | Tensor, n: int) -> tuple[Tensor, Tens
 def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tensor] | None) -> Tensor:
     """dL/dd (b, r, M) of a block's distances, in place of its affinities; `scale` is G / s (b, r, 1)."""
     slope, t = block.affinity, block.excess
-    nearest = t.argmin(-1, keepdim=True)
+    nearest = _first(t == 0, -1).long().clamp_max_(t.shape[-1] - 1).unsqueeze(-1)  # of a NaN row, any
     if matches is None:  # every row with its nearest column
         slope.mul_(slope.gather(-1, nearest))
     else:
