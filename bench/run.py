@@ -31,6 +31,11 @@ class Effort:
 EFFORTS = {"quick": Effort(0.15, 2.0, 1, 50), "cpu": Effort(0.9, 10.0, 3), "gpu": Effort(0.2, 2.0, 1)}
 
 
+TRUTH = 120
+"""Seconds that the dense float64 computation may take, which results are checked against: of 4 million samples half a minute on
+two slow cores."""
+
+
 def run(
     name: str,
     device: str,
@@ -114,7 +119,7 @@ class Measurement:
             predicted, smaller = min(predictions, key=lambda pair: pair[0])
             if predicted > self.effort.limit:
                 raise Failure("over time", f"about {predicted:.3g} s a call, by its time for {smaller.label}")
-        limit = 2 * self.effort.limit + PROVIDERS[name].startup + 30  # the float64 truth is computed within
+        limit = 2 * self.effort.limit + PROVIDERS[name].startup + TRUTH
         try:
             return self.workers[name].ask("prepare", case, self.effort.limit, timeout=limit)
         except Failure as failure:
