@@ -196,8 +196,9 @@ def kernel_epanechnikov_derivative(u, W, PER_W, CONSTANT):
 def xu(u: Tensor, bandwidth: float) -> Tensor:
     """Two parabolas of v = |u| / bandwidth, 1 - 0.1 v - 1.8 v^2 below 1/2 and 1.9 - 3.7 v + 1.8 v^2 from there to 1: the window of
     kornia's mutual information (Xu et al. 2008); its bins sum to one at bandwidth 1."""
-    v = (u.abs() / bandwidth).clamp_max(1)
-    return torch.where(v < 0.5, 1 - v * (0.1 + 1.8 * v), 1.9 - v * (3.7 - 1.8 * v)).clamp_min(0)
+    v = u.abs() / bandwidth
+    v = torch.where(v >= 1, 1, v)  # whose slope at 1 is 0, which that of a clamp is in some versions of torch
+    return torch.relu(torch.where(v < 0.5, 1 - v * (0.1 + 1.8 * v), 1.9 - v * (3.7 - 1.8 * v)))
 
 
 def xu_derivative(u: Tensor, bandwidth: float) -> Tensor:

@@ -4,6 +4,7 @@ and N x M x C for "l1" and "l2"."""
 import torch
 from torch import Tensor
 
+from ..common.limited import limited
 from ..common.nonfinite import spoil
 
 
@@ -22,7 +23,7 @@ def distances(x: Tensor, y: Tensor, distance: str, center: str) -> Tensor:
     """(..., N, C), (..., M, C) -> (..., N, M)."""
     if distance == "cosine":
         x, y = directions(x, y, center)
-        return ((1 - x @ y.mT) / 2).clamp_min(0)
+        return limited((1 - x @ y.mT) / 2, 0)
     difference = x.unsqueeze(-2) - y.unsqueeze(-3)
     return difference.square().sum(-1) if distance == "l2" else difference.abs().sum(-1)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..common import arguments
 from ..common.bins import Bins, MeasuredBins, as_bins, divides_well, placed
 from ..common.boundaries import BOUNDARIES
+from ..common.limited import limited
 from ..common.operator import Operator
 from . import portable, reference
 
@@ -72,7 +73,7 @@ def _within(x: Tensor, bins: Bins) -> Tensor:
     if BOUNDARIES[bins.boundary].periodic:
         return x
     beyond = BOUNDARIES[bins.boundary].beyond * (bins.high - bins.low)
-    return x.clamp(bins.low - beyond, bins.high + beyond)
+    return limited(x, bins.low - beyond, bins.high + beyond)
 
 
 def check_overlap(bins: Bins) -> None:

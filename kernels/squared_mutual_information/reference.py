@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..common.limited import limited
 from ..common.nonfinite import spoil
 from .estimator import Estimator
 
@@ -12,7 +13,7 @@ def forward(x: Tensor, y: Tensor, estimator: Estimator) -> Tensor:
     m, samples = estimator.centers, x.shape[-1]
     centers = estimator.positions(x)
     kernel_x, kernel_y = (
-        torch.exp(estimator.rate * (z.clamp(*estimator.bounds).unsqueeze(-2) - centers.unsqueeze(-1)).square()) for z in (x, y)
+        torch.exp(estimator.rate * (limited(z, *estimator.bounds).unsqueeze(-2) - centers.unsqueeze(-1)).square()) for z in (x, y)
     )
     k, l = kernel_x.repeat_interleave(m, -2), torch.cat([kernel_y] * m, -2)  # (..., m * m, N)  # noqa: E741
     both = k * l
