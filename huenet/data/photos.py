@@ -133,8 +133,8 @@ class Photos:
             yield self.handed_out(torch.from_numpy(square(place)).unsqueeze(0))[0]
 
     def squares(self) -> Callable[[int], np.ndarray]:
-        """What gives one of `images`, which must not be on a GPU, by its place, (C, S, S); of those in a file, until the next one is
-        asked for."""
+        """What gives one of `images`, which must not be on a GPU, by its place, (C, S, S). Those of a file share one memory: each
+        is there until the next is asked for."""
         if self.mapping is None or not hasattr(os, "preadv"):
             return self.images.numpy().__getitem__
         return partial(self.mapping.read, np.empty(self.images.shape[1:], np.uint8))

@@ -22,8 +22,8 @@ from .boundaries import BOUNDARIES, real_bins
 
 #: slots of the shortest run
 SHORTEST_RUN = 8
-#: bins of a tile, and what margins are multiples of: half of that, so that reaches are whole tiles. Tiles of 8 bins, with reaches of 24
-#: instead of 32, take 9 of 16 multiply-adds of a sample, but twice as many windows, whose memory takes longer than the products
+#: bins of a tile; margins are multiples of half of it, so that reaches are whole tiles. Tiles of 8 bins, with reaches of 24 instead
+#: of 32, take 9 of 16 multiply-adds of a sample, but twice as many windows, whose memory takes longer than the products
 TILE = 16
 #: stretches of an extended range up to which each is a slice; an index for every bin takes 6 times as long as three of them
 SLICED = 16
