@@ -1,5 +1,5 @@
 """Harmonic energy in square tiles of pairs, which are made again for the backward pass: nothing of size N x N is stored, and
-nothing but the points is kept. A tile off the diagonal serves both orders of its pairs."""
+nothing but the points is kept, and the distances where one tile is all. A tile off the diagonal serves both orders of its pairs."""
 
 import math
 from collections.abc import Iterator
@@ -32,11 +32,6 @@ def _tiles(batch: int, points: int, side: int) -> Iterator[tuple[tuple[slice, sl
                 yield (images, slice(row, row + side)), (images, slice(column, column + side))
 
 
-def _weights(features: Tensor, rows: tuple, columns: tuple, sigma: float) -> Tensor:
-    """W of a tile."""
-    return _distances(features, rows, columns, 1.0).mul_(-1 / sigma**2).exp_()
-
-
 def _distances(points: Tensor, rows: tuple, columns: tuple, order: float) -> Tensor:
     """|x_i - x_j| of a tile. Never by a matrix product, in which the distance of near points cancels."""
     return torch.cdist(points[rows], points[columns], p=order, compute_mode="donot_use_mm_for_euclid_dist")
@@ -55,28 +50,43 @@ def _add_slopes(sums: Tensor, factor: Tensor, points: Tensor, rows: tuple, colum
         add(columns, rows, factor.mT, distances.mT)
 
 
-def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> Tensor:
-    """(B, N, D), (B, N, E) -> (B,)."""
+def kept(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> list[Tensor]:
+    """Distances of features and of outputs, (B, N, N) each, where one tile is all; else (0,)."""
+    batch, points = features.shape[:2]
+    shape = (batch, points, points) if batch * points**2 <= _side(features, outputs) ** 2 else (0,)
+    return [features.new_empty(shape), features.new_empty(shape)]
+
+
+def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, N, D), (B, N, E) -> (B,) and what is kept."""
     energy = features.new_zeros(len(features), dtype=torch.float64)
+    held = kept(features, outputs, sigma, distance)
     for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
-        pairs = _weights(features, rows, columns, sigma).mul_(_distances(outputs, rows, columns, DISTANCES[distance]))
+        near, apart = _distances(features, rows, columns, 1.0), _distances(outputs, rows, columns, DISTANCES[distance])
+        if held[0].numel():
+            held = [near, apart]
         # torch sums a tile pairwise, so that float32 loses nothing; tiles are added in float64
+        pairs = torch.mul(near, -1 / sigma**2).exp_().mul_(apart)
         energy[rows[0]] += pairs.sum((1, 2)).double() * (1 if rows == columns else 2)
-    return energy.to(features.dtype)
+    return energy.to(features.dtype), *held
 
 
 def backward(
-    grad: Tensor, features: Tensor, outputs: Tensor, sigma: float, distance: str, needs: list[bool]
-) -> tuple[Tensor, Tensor]:
+    grad: Tensor, features: Tensor, outputs: Tensor, features_apart: Tensor, outputs_apart: Tensor,
+    sigma: float, distance: str, needs: list[bool],
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to features and outputs, empty where not needed."""
     order = DISTANCES[distance]
     # float64, as signs cancel over many tiles
     sums = [points.new_zeros(points.shape if need else 0, dtype=torch.float64) for points, need in zip((features, outputs), needs)]
     for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
-        near = _distances(features, rows, columns, 1.0)
+        whole = features_apart.numel() > 0
+        near = features_apart if whole else _distances(features, rows, columns, 1.0)
         weights = torch.exp(near * (-1 / sigma**2))
         # slopes of |.|_1 are signs, which need no distances
-        apart = _distances(outputs, rows, columns, order) if needs[0] or distance == "l2" else near
+        apart = near
+        if needs[0] or distance == "l2":
+            apart = outputs_apart if whole else _distances(outputs, rows, columns, order)
         if needs[1]:
             _add_slopes(sums[1], weights, outputs, rows, columns, order, apart)
         if needs[0]:
