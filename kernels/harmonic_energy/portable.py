@@ -76,11 +76,10 @@ def backward(
     sigma: float, distance: str, needs: list[bool],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to features and outputs, empty where not needed."""
-    order = DISTANCES[distance]
+    order, whole = DISTANCES[distance], features_apart.numel() > 0
     # float64, as signs cancel over many tiles
     sums = [points.new_zeros(points.shape if need else 0, dtype=torch.float64) for points, need in zip((features, outputs), needs)]
     for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
-        whole = features_apart.numel() > 0
         near = features_apart if whole else _distances(features, rows, columns, 1.0)
         weights = torch.exp(near * (-1 / sigma**2))
         # slopes of |.|_1 are signs, which need no distances

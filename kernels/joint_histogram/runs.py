@@ -175,9 +175,10 @@ def _gradients(
     for part in samples_together(x):
         some_x, some_y, votes, place, *results = _part((x, y, shares, order, grad_x, grad_y, grad_shares), (slice(None), part))
         ordered = Ordered([some_x, some_y], axes, place.reshape(-1).long())
-        sums = [None if result is None else result.new_empty(len(ordered.runs.tiles), ordered.runs.length) for result in results]
+        first = upstream.strips.first_block(ordered.places)
+        sums = [None if result is None else result.new_empty(len(first), ordered.runs.length) for result in results]
         for piece, (of_x, of_y), (p, q) in ordered.pieces():
-            windows = upstream.over(ordered, piece)
+            windows = upstream.over(first[piece])
             if sums[1] is not None:
                 sums[1][piece] = ay.slopes(of_y, q, ay.along(windows(False, True).mT, p))
             along = None
@@ -197,18 +198,18 @@ class _Upstream:
     """Gradients (B, Kx, Ky) over the windows of all pairs of tiles, as values or slopes meet them."""
 
     def __init__(self, grad: Tensor, axes: Axes, dtype: torch.dtype) -> None:
-        self._grad, self._axes, self._dtype, self._strips = grad, axes, dtype, Strips(len(grad), axes)
+        self._grad, self._axes, self._dtype, self.strips = grad, axes, dtype, Strips(len(grad), axes)
         self._tables: dict[tuple[bool, bool], Tensor] = {}
 
-    def over(self, ordered: Ordered, piece: slice) -> Callable[[bool, bool], Tensor]:
-        """The windows (runs, size, size) of a piece's runs: a function of whether those of slopes are wanted, on either axis."""
-        place = self._strips.first_block(ordered.places)[piece]
+    def over(self, first: Tensor) -> Callable[[bool, bool], Tensor]:
+        """The windows (runs, size, size) that begin at these blocks: a function of whether those of slopes are wanted, on either
+        axis."""
         gathered: dict[tuple[bool, bool], Tensor] = {}
 
         def windows(slopes_x: bool, slopes_y: bool) -> Tensor:
             key = slopes_x and self._axes[0].two_tables, slopes_y and self._axes[1].two_tables
             if key not in gathered:
-                gathered[key] = self._table(key).index_select(0, place).view(-1, self._axes[0].size, self._axes[1].size)
+                gathered[key] = self._table(key).index_select(0, first).view(-1, self._axes[0].size, self._axes[1].size)
             return gathered[key]
 
         return windows
@@ -218,5 +219,5 @@ class _Upstream:
         if slopes not in self._tables:
             ax, ay = self._axes
             extended = ay.expand(ax.expand(self._grad.mT, slopes[0]).mT, slopes[1]).to(self._dtype)
-            self._tables[slopes] = self._strips.windows(extended)
+            self._tables[slopes] = self.strips.windows(extended)
         return self._tables[slopes]
