@@ -108,6 +108,8 @@ class Operator:
             return self.op(*tensors, *encoded, backend or "")[0]
         if backend != "torch" and self._fused is not None and tensors[0].device not in self._checked:
             self._check(backend, tensors, settings)
+        if not (torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)):
+            return self._exact_forward(*tensors, *encoded, backend or "")[0]
         return self._direct(*tensors, *encoded, backend or "")
 
     def _rehearse(self, tensors: Sequence[Any], settings: Sequence[Any]) -> Tensor:

@@ -109,10 +109,8 @@ def _comparable(x: Tensor, y: Tensor, distance: str, center: str) -> tuple[Tenso
     """Points, and the metric in which their distances are those asked for of x and y."""
     x, y = x.contiguous(), y.contiguous()  # else sums over them would be rounded by their strides
     if distance == "cosine":
-        if center != "none":
-            mean = reference.mean_of(y, center)
-            x, y = reference.from_mean(x, mean), reference.from_mean(y, mean)
-        return half_directions(x), half_directions(y), "product"
+        mean = None if center == "none" else reference.mean_of(y, center)
+        return half_directions(x, mean), half_directions(y, mean), "product"
     return x, y, distance
 
 

@@ -1,9 +1,9 @@
-"""Vectors of length 1/2 in given directions: their squared distance is the cosine distance, |u - v|^2 = (1 - cos) / 2.
+"""Vectors of length 1/2 in the directions of points: their squared distance is the cosine distance, |u - w|^2 = (1 - cos) / 2.
 
-    u = v / (2 |v|),      dL/dv = (G - 4 (G . u) u) / (2 |v|)
+    v = point - mean,    u = v / (2 |v|),      dL/dpoint = (G - 4 (G . u) u) / (2 |v|),      dL/dmean = - sum dL/dpoint
 
-A zero vector gets the direction of (1, ..., 1), and no gradient. Only u and |v| are kept, where autograd would keep v too, and make
-half a dozen tensors of its size on the way back.
+A zero vector, which is one shorter than the rounding of point and mean too, gets the direction of (1, ..., 1), and no gradient.
+Only u and 1 / (2 |v|) are kept, where autograd would keep v too, and make half a dozen tensors of its size on the way back.
 """
 
 import math
@@ -13,38 +13,46 @@ import torch
 from torch import Tensor
 
 from ..common.operator import Operator
+from .reference import CANCELLED
 
 
-def kept(vectors: Tensor) -> list[Tensor]:
-    """Twice the lengths, (..., 1)."""
-    return [vectors.new_empty(*vectors.shape[:-1], 1)]
+def kept(points: Tensor, mean: Tensor | None) -> list[Tensor]:
+    """What vectors were multiplied by, (..., 1)."""
+    return [points.new_empty(*points.shape[:-1], 1)]
 
 
-def forward(vectors: Tensor) -> tuple[Tensor, Tensor]:
+def forward(points: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
     """(..., C) -> vectors of length 1/2 and what is kept."""
-    doubled = 2 * torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    zero = doubled == 0
+    vectors = points if mean is None else points - mean
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    least = 0 if mean is None else torch.linalg.vector_norm(mean, dim=-1, keepdim=True) * (CANCELLED * torch.finfo(points.dtype).eps)
+    sure = length > least
+    scale = (0.5 / length).masked_fill_(~sure, 0)
     # what is added is 0 but for zero vectors: a mask over all channels takes twice as long
-    halves = (vectors / doubled.masked_fill(zero, 1)).add_(zero * (0.5 / math.sqrt(vectors.shape[-1])))
-    return halves, doubled
+    return (vectors * scale).add_(~sure * (0.5 / math.sqrt(points.shape[-1]))), scale
 
 
-def backward(grad: Tensor, halves: Tensor, doubled: Tensor, needs: list[bool]) -> list[Tensor]:
+def backward(
+    grad: Tensor, halves: Tensor, mean: Tensor | None, scale: Tensor, needs: list[bool]
+) -> list[Tensor]:
     along = torch.linalg.vecdot(grad, halves).mul_(-4).unsqueeze(-1)
-    return [torch.addcmul(grad, along, halves).div_(doubled.masked_fill(doubled == 0, math.inf))]  # 0, but NaN stays
+    slope = torch.addcmul(grad, along, halves).mul_(scale)  # 0 of zero vectors, but NaN stays
+    of_mean = -slope.sum_to_size(mean.shape) if needs[1] else grad.new_empty(0)
+    return [slope if needs[0] else grad.new_empty(0), of_mean]
 
 
 OPERATOR = Operator(
     "half_directions",
-    "vectors",
-    result=lambda vectors: vectors.shape,
+    "points mean?",
+    result=lambda points, mean: points.shape,
     reference=None,
     portable=sys.modules[__name__],
     fused=False,
-    saves="result",
+    saves="result mean",
 )
 
 
-def half_directions(vectors: Tensor) -> Tensor:
-    """Vectors of length 1/2 in the directions of `vectors`, (..., C) of float32 or float64. Differentiable once."""
-    return OPERATOR(vectors)
+def half_directions(points: Tensor, mean: Tensor | None = None) -> Tensor:
+    """Vectors of length 1/2 in the directions of points from the mean, or from the origin; (..., C) and its shape but for dimensions
+    of 1, float32 or float64. Differentiable once."""
+    return OPERATOR(points, mean)

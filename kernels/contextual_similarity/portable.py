@@ -70,8 +70,8 @@ class _Block(NamedTuple):
 
 
 def _squares(points: Tensor) -> Tensor:
-    """|points|^2, (B, N, C) -> (B, N), some at a time: those of every channel would be as many numbers as the points."""
-    return torch.cat([torch.linalg.vecdot(some, some) for some in points.split(256, 1)], 1)
+    """|points|^2, (B, N, C) -> (B, N); by norms, as a dot product would make the squares of every channel first."""
+    return torch.linalg.vector_norm(points, dim=-1).square_()
 
 
 def kept(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> list[Tensor]:
@@ -90,8 +90,7 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
     """(B, N, C), (B, M, C) -> similarity (B,) and what is kept."""
     target = reduce == "target"
     best = x.new_full((len(x), y.shape[1] if target else x.shape[1]), -1.0)
-    winner, *held = kept(x, y, bandwidth, eps, metric, reduce)
-    winner.fill_(-1)
+    winner = x.new_full((len(x), y.shape[1] if target else 0), -1, dtype=torch.int32)
     y_squares = _squares(y)
     for samples, rows in row_blocks(x, y):
         block = _Block.of(x[samples][:, rows], y[samples], y_squares[samples], bandwidth, eps, metric)
@@ -108,8 +107,7 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
         row = affinity.mT[sample, column].argmax(-1)
         winner[sample + samples.start, column] = (row + rows.start).int()
         best[samples] = torch.maximum(best[samples], strongest)
-    if len(x) and _one_block(x, y):
-        held = block
+    held = block if len(x) and _one_block(x, y) else [x.new_empty(0)] * 3
     similarity = best.mean(-1)
     # products are NaN with all that is not finite
     return similarity if metric == "product" else similarity.masked_fill_(~finite(x, y), torch.nan), winner, *held
@@ -117,16 +115,21 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
 
 def _strongest(affinity: Tensor) -> tuple[Tensor, Tensor]:
     """The largest of every column of (b, N, M), and the first row that has it, int32; -1 where there is none, as of NaN."""
-    strongest, n = affinity.amax(-2), affinity.shape[-2]
-    first = _first(affinity == strongest.unsqueeze(-2), -2)
-    return strongest, first.masked_fill_(first == n, -1)
+    strongest = affinity.amax(-2)
+    return strongest, _first_zero((strongest.unsqueeze(-2) - affinity).sign_(), -2).int()
 
 
-def _first(here: Tensor, dim: int) -> Tensor:
-    """Where along a dimension the first True is, int32, or how long it is; argmax and argmin take several times as long."""
-    n = here.shape[dim]
-    places = torch.arange(n, dtype=torch.int32, device=here.device).view(-1, *[1] * (-1 - dim))
-    return torch.where(here, places, n).amin(dim)
+def _first_zero(signs: Tensor, dim: int) -> Tensor:
+    """Where along a dimension of numbers that are 0 or 1 the first 0 is, -1 if there is none, as of NaN. In their place.
+
+    Places are numbers of the same type, n more where there is a 1: operations that a CPU does on many at a time, which it does not
+    in argmin, comparisons and choices.
+    """
+    n = signs.shape[dim]
+    if n > 2**24:  # places that float32 does not have
+        return signs.argmin(dim)
+    places = torch.arange(n, dtype=signs.dtype, device=signs.device).view(-1, *[1] * (-1 - dim))
+    return torch.add(places, signs, alpha=n, out=signs).amin(dim).nan_to_num_(-1).long()
 
 
 def backward(
@@ -142,11 +145,12 @@ def backward(
     for samples, rows in row_blocks(x, y, winner if target else None):
         some, all_y = x[samples][:, rows], y[samples]
         if whole:
-            block = _Block(excess, affinity.clone(), floor)
+            block = _Block(excess, affinity, floor)
         else:
             block = _Block.of(some, all_y, y_squares[samples], bandwidth, eps, metric)
         matches = _matches(winner[samples], rows, x.shape[1]) if target else None
-        slope = _distance_gradient(block, share[samples].view(-1, 1, 1) / (bandwidth * block.floor), matches)
+        scale = share[samples].view(-1, 1, 1) / (bandwidth * block.floor)
+        slope = _distance_gradient(block, scale, matches, torch.empty_like(affinity) if whole else block.affinity)
         if metric != "product":
             if needs[0]:
                 grad_x[samples, rows] = points_gradient(slope, some, all_y, metric)
@@ -175,16 +179,17 @@ def _matches(winner: Tensor, rows: slice | Tensor, n: int) -> tuple[Tensor, Tens
     return place.unsqueeze(-2), (rows[place] == winner).unsqueeze(-2)
 
 
-def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tensor] | None) -> Tensor:
-    """dL/dd (b, r, M) of a block's distances, in place of its affinities; `scale` is G / s (b, r, 1)."""
-    slope, t = block.affinity, block.excess
-    nearest = _first(t == 0, -1).long().clamp_max_(t.shape[-1] - 1).unsqueeze(-1)  # of a NaN row, any
+def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tensor] | None, out: Tensor) -> Tensor:
+    """dL/dd (b, r, M) of a block's distances, into `out`, which may be its affinities; `scale` is G / s (b, r, 1)."""
+    affinity, t = block.affinity, block.excess
+    nearest = _first_zero(t.sign(), -1).clamp_min_(0).unsqueeze(-1)  # of a NaN row, any
     if matches is None:  # every row with its nearest column
-        slope.mul_(slope.gather(-1, nearest))
+        slope = torch.mul(affinity, affinity.gather(-1, nearest), out=out)
     else:
         place, here = matches
-        q = slope.gather(-2, place) * here
-        slope.mul_(torch.zeros_like(scale).scatter_add_(-2, place.mT, q.mT)).scatter_add_(-2, place, -q)
+        q = affinity.gather(-2, place) * here
+        won = torch.zeros_like(scale).scatter_add_(-2, place.mT, q.mT)
+        slope = torch.mul(affinity, won, out=out).scatter_add_(-2, place, -q)
     others = slope.scatter_(-1, nearest, 0)
     pull = torch.linalg.vecdot(others, t).unsqueeze(-1) / block.floor
     return slope.scatter_(-1, nearest, -others.sum(-1, keepdim=True) - pull).mul_(scale)

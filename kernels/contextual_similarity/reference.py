@@ -7,6 +7,9 @@ from torch import Tensor
 from ..common.limited import limited
 from ..common.nonfinite import spoil
 
+#: roundings, of the size of the mean, that leave nothing of a difference from it
+CANCELLED = 16
+
 
 def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, distance: str, center: str, reduce: str) -> Tensor:
     """(..., N, C), (..., M, C) -> (...): Mechrez et al. 2018, Eq. 1-4."""
@@ -50,7 +53,7 @@ def from_mean(points: Tensor, mean: Tensor) -> Tensor:
     vectors = points + -mean
     length, size = (torch.linalg.vector_norm(z.detach(), dim=-1, keepdim=True) for z in (vectors, mean))
     # a product, as it passes NaN on, forward and backward
-    return vectors * (length / size > 16 * torch.finfo(points.dtype).eps)
+    return vectors * (length > size * (CANCELLED * torch.finfo(points.dtype).eps))
 
 
 def _unit(vectors: Tensor) -> Tensor:

@@ -128,14 +128,25 @@ def test_opcheck(metric, reduce):
     torch.library.opcheck(OPERATOR.op, (x, y, 0.5, 1e-5, metric, reduce, "torch"))
 
 
-def test_half_directions():
+@pytest.mark.parametrize("mean_shape", [None, (1, 1, 3), (2, 1, 3)], ids=["origin", "batch", "sample"])
+def test_half_directions(mean_shape):
     module = importlib.import_module("huenet.kernels.contextual_similarity.directions")
-    vectors = points(2, 5, 3).requires_grad_()
-    torch.library.opcheck(module.OPERATOR.op, (vectors, "torch"))
-    actual, slopes = gradients(module.half_directions, [vectors])
-    expected, expected_slopes = gradients(lambda v: torch.nn.functional.normalize(v, dim=-1) / 2, [vectors])
+    inputs = [points(2, 5, 3), *([points(*mean_shape, seed=1)] if mean_shape else [])]
+    leaves = [z.clone().requires_grad_() for z in inputs]
+    torch.library.opcheck(module.OPERATOR.op, (*leaves, *([] if mean_shape else [None]), "torch"))
+    actual, slopes = gradients(module.half_directions, inputs)
+    expected, expected_slopes = gradients(lambda v, mean=0: torch.nn.functional.normalize(v - mean, dim=-1) / 2, inputs)
     assert_close(actual, expected, EXACT)
-    assert_gradients_close(slopes, expected_slopes, EXACT, "vectors")
+    assert_gradients_close(slopes, expected_slopes, EXACT, "points mean" if mean_shape else "points")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_first_zero(dtype):
+    """Of several, and of none."""
+    module, nan = importlib.import_module("huenet.kernels.contextual_similarity.portable"), math.nan
+    signs = torch.tensor([[1.0, 0, 1, 0], [0, 1, 1, 1], [1, 1, 1, 0], [nan] * 4], dtype=dtype)
+    assert module._first_zero(signs.clone(), -1).tolist() == [1, 0, 3, -1]
+    assert module._first_zero(signs.mT.clone(), -2).tolist() == [1, 0, 3, -1]
 
 
 @pytest.mark.parametrize("needs", [(True, False), (False, True)], ids=["x", "y"])
