@@ -26,10 +26,10 @@ def forward(points: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
     vectors = points if mean is None else points - mean
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     least = 0 if mean is None else torch.linalg.vector_norm(mean, dim=-1, keepdim=True) * (CANCELLED * torch.finfo(points.dtype).eps)
-    sure = length > least
-    scale = (0.5 / length).masked_fill_(~sure, 0)
-    # what is added is 0 but for zero vectors: a mask over all channels takes twice as long
-    return (vectors * scale).add_(~sure * (0.5 / math.sqrt(points.shape[-1]))), scale
+    zero = ~(length > least)  # NaN is one too, and stays
+    scale = (0.5 / length).masked_fill_(zero, 0)
+    # added to all, as a mask over all channels takes twice as long
+    return torch.addcmul(zero * (0.5 / math.sqrt(points.shape[-1])), vectors, scale), scale
 
 
 def backward(

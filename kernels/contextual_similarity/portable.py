@@ -66,7 +66,7 @@ class _Block(NamedTuple):
         minimum = distance.amin(-1, keepdim=True)
         floor = minimum + eps
         excess = distance.sub_(minimum)
-        return cls(excess, torch.softmax(excess * (-1 / bandwidth / floor), -1), floor)
+        return cls(excess, torch.softmax(excess / (floor * -bandwidth), -1), floor)
 
 
 def _squares(points: Tensor) -> Tensor:
@@ -75,26 +75,38 @@ def _squares(points: Tensor) -> Tensor:
 
 
 def kept(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> list[Tensor]:
-    """The winner of each column for reduce="target", (B, M) or -1; else (B, 0). Where one block is all, its excess and affinity
+    """The winner of each column for reduce="target", (B, M), -1 for none; else (B, 0). Where one block is all, its excess and affinity
     (B, N, M) and floor (B, N, 1); else (0,)."""
-    winner = x.new_empty(len(x), y.shape[1] if reduce == "target" else 0, dtype=torch.int32)
+    winner = x.new_empty(len(x), y.shape[1] if reduce == "target" else 0, dtype=torch.int64)
     pairs = len(x), x.shape[1], y.shape[1]
     return [winner, *(x.new_empty(shape if _one_block(x, y) else 0) for shape in (pairs, pairs, (*pairs[:2], 1)))]
 
 
 def _one_block(x: Tensor, y: Tensor) -> bool:
-    return len(x) * x.shape[1] * y.shape[1] <= budget(x, CPU_BLOCK, DEVICE_BLOCK)
+    return 0 < len(x) * x.shape[1] * y.shape[1] <= budget(x, CPU_BLOCK, DEVICE_BLOCK)
 
 
 def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, ...]:
     """(B, N, C), (B, M, C) -> similarity (B,) and what is kept."""
+    if _one_block(x, y):
+        held = _Block.of(x, y, _squares(y), bandwidth, eps, metric)
+        target = reduce == "target"
+        best, winner = _strongest(held.affinity) if target else (held.affinity.amax(-1), x.new_empty(len(x), 0, dtype=torch.int64))
+    else:
+        (best, winner), held = _by_blocks(x, y, bandwidth, eps, metric, reduce), [x.new_empty(0)] * 3
+    similarity = best.mean(-1)
+    # products are NaN with all that is not finite
+    return similarity if metric == "product" else similarity.masked_fill_(~finite(x, y), torch.nan), winner, *held
+
+
+def _by_blocks(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> tuple[Tensor, Tensor]:
+    """The best affinity of every column and its winner, or of every row and nothing."""
     target = reduce == "target"
     best = x.new_full((len(x), y.shape[1] if target else x.shape[1]), -1.0)
-    winner = x.new_full((len(x), y.shape[1] if target else 0), -1, dtype=torch.int32)
+    winner = x.new_full((len(x), y.shape[1] if target else 0), -1, dtype=torch.int64)
     y_squares = _squares(y)
     for samples, rows in row_blocks(x, y):
-        block = _Block.of(x[samples][:, rows], y[samples], y_squares[samples], bandwidth, eps, metric)
-        affinity = block.affinity
+        affinity = _Block.of(x[samples][:, rows], y[samples], y_squares[samples], bandwidth, eps, metric).affinity
         if not target:
             best[samples, rows] = affinity.amax(-1)
             continue
@@ -105,22 +117,19 @@ def forward(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, red
         # finding where a maximum is takes longer than its value, so only for the columns that it changes
         sample, column = (strongest > best[samples].clamp_min(0)).nonzero(as_tuple=True)
         row = affinity.mT[sample, column].argmax(-1)
-        winner[sample + samples.start, column] = (row + rows.start).int()
+        winner[sample + samples.start, column] = row + rows.start
         best[samples] = torch.maximum(best[samples], strongest)
-    held = block if len(x) and _one_block(x, y) else [x.new_empty(0)] * 3
-    similarity = best.mean(-1)
-    # products are NaN with all that is not finite
-    return similarity if metric == "product" else similarity.masked_fill_(~finite(x, y), torch.nan), winner, *held
+    return best, winner
 
 
 def _strongest(affinity: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest of every column of (b, N, M), and the first row that has it, int32; -1 where there is none, as of NaN."""
+    """The largest of every column of (b, N, M), and the first row that has it; of NaN, row 0."""
     strongest = affinity.amax(-2)
-    return strongest, _first_zero((strongest.unsqueeze(-2) - affinity).sign_(), -2).int()
+    return strongest, _first_zero((strongest.unsqueeze(-2) - affinity).sign_(), -2)
 
 
 def _first_zero(signs: Tensor, dim: int) -> Tensor:
-    """Where along a dimension of numbers that are 0 or 1 the first 0 is, -1 if there is none, as of NaN. In their place.
+    """Where along a dimension of numbers that are 0 or 1 the first 0 is; 0 where there is NaN. In their place.
 
     Places are numbers of the same type, n more where there is a 1: operations that a CPU does on many at a time, which it does not
     in argmin, comparisons and choices.
@@ -129,7 +138,7 @@ def _first_zero(signs: Tensor, dim: int) -> Tensor:
     if n > 2**24:  # places that float32 does not have
         return signs.argmin(dim)
     places = torch.arange(n, dtype=signs.dtype, device=signs.device).view(-1, *[1] * (-1 - dim))
-    return torch.add(places, signs, alpha=n, out=signs).amin(dim).nan_to_num_(-1).long()
+    return torch.add(places, signs, alpha=n, out=signs).amin(dim).nan_to_num_(0).long()
 
 
 def backward(
@@ -137,20 +146,22 @@ def backward(
     bandwidth: float, eps: float, metric: str, reduce: str, needs: list[bool],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Gradients with respect to x and y, empty where not needed."""
-    grad_x, grad_y = (z.new_zeros(z.shape if need else 0) for z, need in zip((x, y), needs))
-    whole = excess.numel() > 0
-    y_squares, column_sums = y.new_empty(len(y), 0) if whole else _squares(y), y.new_zeros(y.shape[:2] if needs[1] else 0)
     target = reduce == "target"
-    share = grad / (y.shape[1] if target else x.shape[1])
+    share = (grad / (bandwidth * (y.shape[1] if target else x.shape[1]))).view(-1, 1, 1)
+    if excess.numel():
+        matches = (winner.unsqueeze(-2), None) if target else None
+        slope = _distance_gradient(_Block(excess, affinity, floor), share / floor, matches, torch.empty_like(affinity))
+        ways = ((slope, x, y), (slope.mT, y, x))
+        grads = tuple(points_gradient(*way, metric) if need else x.new_empty(0) for way, need in zip(ways, needs))
+        # products have spread the NaN of `grad`
+        return grads if metric == "product" else spoilt(grads, x, y)
+    grad_x, grad_y = (z.new_zeros(z.shape if need else 0) for z, need in zip((x, y), needs))
+    y_squares, column_sums = _squares(y), y.new_zeros(y.shape[:2] if needs[1] else 0)
     for samples, rows in row_blocks(x, y, winner if target else None):
         some, all_y = x[samples][:, rows], y[samples]
-        if whole:
-            block = _Block(excess, affinity, floor)
-        else:
-            block = _Block.of(some, all_y, y_squares[samples], bandwidth, eps, metric)
+        block = _Block.of(some, all_y, y_squares[samples], bandwidth, eps, metric)
         matches = _matches(winner[samples], rows, x.shape[1]) if target else None
-        scale = share[samples].view(-1, 1, 1) / (bandwidth * block.floor)
-        slope = _distance_gradient(block, scale, matches, torch.empty_like(affinity) if whole else block.affinity)
+        slope = _distance_gradient(block, share[samples] / block.floor, matches, block.affinity)
         if metric != "product":
             if needs[0]:
                 grad_x[samples, rows] = points_gradient(slope, some, all_y, metric)
@@ -158,36 +169,36 @@ def backward(
                 grad_y[samples] += points_gradient(slope.mT, all_y, some, metric)
             continue
         if needs[0]:
-            grad_x[samples, rows] = torch.baddbmm(some * slope.sum(-1, keepdim=True), slope, all_y, beta=2, alpha=-2)
-        if needs[1]:
+            grad_x[samples, rows] = points_gradient(slope, some, all_y, metric)
+        if needs[1]:  # added up without a tensor of the size of y for every block
             column_sums[samples] += slope.sum(-2)
             grad_y[samples].baddbmm_(slope.mT, some, alpha=-2)
     if needs[1] and metric == "product":
         grad_y.addcmul_(y, column_sums.unsqueeze(-1), value=2)
-    # with all rows there, products have spread the NaN of `grad`
-    return (grad_x, grad_y) if whole and metric == "product" else spoilt((grad_x, grad_y), x, y)
+    return spoilt((grad_x, grad_y), x, y)
 
 
-def _matches(winner: Tensor, rows: slice | Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Where in a block of n rows in all the winner (b, M) of each column is, (b, 1, M), and whether it is there."""
+def _matches(winner: Tensor, rows: slice | Tensor, n: int) -> tuple[Tensor, Tensor | None]:
+    """Where in a block of n rows in all the winner (b, M) of each column is, (b, 1, M), and whether it is there, None if all are."""
     if isinstance(rows, slice):
         if not rows.start and rows.stop >= n:
-            return winner.long().clamp_min_(0).unsqueeze(-2), (winner >= 0).unsqueeze(-2)
-        place = winner.long() - rows.start
+            return winner.unsqueeze(-2), None
+        place = winner - rows.start
         return place.clamp(0, rows.stop - rows.start - 1).unsqueeze(-2), ((place >= 0) & (winner < rows.stop)).unsqueeze(-2)
-    place = torch.searchsorted(rows, winner.long()).clamp_max(len(rows) - 1)
+    place = torch.searchsorted(rows, winner).clamp_max(len(rows) - 1)
     return place.unsqueeze(-2), (rows[place] == winner).unsqueeze(-2)
 
 
-def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tensor] | None, out: Tensor) -> Tensor:
+def _distance_gradient(block: _Block, scale: Tensor, matches: tuple[Tensor, Tensor | None] | None, out: Tensor) -> Tensor:
     """dL/dd (b, r, M) of a block's distances, into `out`, which may be its affinities; `scale` is G / s (b, r, 1)."""
     affinity, t = block.affinity, block.excess
-    nearest = _first_zero(t.sign(), -1).clamp_min_(0).unsqueeze(-1)  # of a NaN row, any
+    nearest = _first_zero(t.sign(), -1).unsqueeze(-1)
     if matches is None:  # every row with its nearest column
         slope = torch.mul(affinity, affinity.gather(-1, nearest), out=out)
     else:
         place, here = matches
-        q = affinity.gather(-2, place) * here
+        q = affinity.gather(-2, place)
+        q = q if here is None else q * here
         won = torch.zeros_like(scale).scatter_add_(-2, place.mT, q.mT)
         slope = torch.mul(affinity, won, out=out).scatter_add_(-2, place, -q)
     others = slope.scatter_(-1, nearest, 0)
@@ -201,8 +212,10 @@ def norms(x: Tensor, y: Tensor, metric: str) -> Tensor:
 
 
 def points_gradient(slope: Tensor, a: Tensor, b: Tensor, metric: str) -> Tensor:
-    """sum_j slope_ij times the derivative of the distance of a_i and b_j to a_i, by the backward pass of cdist, which makes nothing
-    of the size of slope times C."""
+    """sum_j slope_ij times the derivative of the distance of a_i and b_j to a_i: by a product, or the backward pass of cdist, which
+    makes nothing of the size of slope times C."""
+    if metric == "product":
+        return torch.baddbmm(a * slope.sum(-1, keepdim=True), slope, b, beta=2, alpha=-2)
     distance = slope  # looked at for other norms than 1 only
     if metric == "l2":  # |.|^2, of which cdist knows the root
         distance = norms(a, b, metric)

@@ -142,11 +142,11 @@ def test_half_directions(mean_shape):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_first_zero(dtype):
-    """Of several, and of none."""
+    """Of several; where there is NaN, any."""
     module, nan = importlib.import_module("huenet.kernels.contextual_similarity.portable"), math.nan
     signs = torch.tensor([[1.0, 0, 1, 0], [0, 1, 1, 1], [1, 1, 1, 0], [nan] * 4], dtype=dtype)
-    assert module._first_zero(signs.clone(), -1).tolist() == [1, 0, 3, -1]
-    assert module._first_zero(signs.mT.clone(), -2).tolist() == [1, 0, 3, -1]
+    assert module._first_zero(signs.clone(), -1).tolist() == [1, 0, 3, 0]
+    assert module._first_zero(signs.mT.clone(), -2).tolist() == [1, 0, 3, 0]
 
 
 @pytest.mark.parametrize("needs", [(True, False), (False, True)], ids=["x", "y"])
