@@ -25,16 +25,15 @@ def forward(points: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
     """(..., C) -> vectors of length 1/2 and what is kept."""
     vectors = points if mean is None else points - mean
     length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
-    least = 0 if mean is None else torch.linalg.vector_norm(mean, dim=-1, keepdim=True) * (CANCELLED * torch.finfo(points.dtype).eps)
+    rounding = CANCELLED * torch.finfo(points.dtype).eps
+    least = 0 if mean is None else torch.linalg.vector_norm(mean, dim=-1, keepdim=True) * rounding
     zero = ~(length > least)  # NaN is one too, and stays
     scale = (0.5 / length).masked_fill_(zero, 0)
     # added to all, as a mask over all channels takes twice as long
     return torch.addcmul(zero * (0.5 / math.sqrt(points.shape[-1])), vectors, scale), scale
 
 
-def backward(
-    grad: Tensor, halves: Tensor, mean: Tensor | None, scale: Tensor, needs: list[bool]
-) -> list[Tensor]:
+def backward(grad: Tensor, halves: Tensor, mean: Tensor | None, scale: Tensor, needs: list[bool]) -> list[Tensor]:
     along = torch.linalg.vecdot(grad, halves).mul_(-4).unsqueeze(-1)
     slope = torch.addcmul(grad, along, halves).mul_(scale)  # 0 of zero vectors, but NaN stays
     of_mean = -slope.sum_to_size(mean.shape) if needs[1] else grad.new_empty(0)
@@ -53,6 +52,6 @@ OPERATOR = Operator(
 
 
 def half_directions(points: Tensor, mean: Tensor | None = None) -> Tensor:
-    """Vectors of length 1/2 in the directions of points from the mean, or from the origin; (..., C) and its shape but for dimensions
-    of 1, float32 or float64. Differentiable once."""
+    """Vectors of length 1/2 in the directions of points (..., C) from a mean that broadcasts against them, or from the origin;
+    float32 or float64. Differentiable once."""
     return OPERATOR(points, mean)

@@ -70,13 +70,15 @@ class _Block(NamedTuple):
 
 
 def _squares(points: Tensor) -> Tensor:
-    """|points|^2, (B, N, C) -> (B, N); by norms, as a dot product would make the squares of every channel first."""
-    return torch.linalg.vector_norm(points, dim=-1).square_()
+    """|points|^2, (B, N, C) -> (B, N), some at a time: those of every channel would be as many numbers as the points. Not by
+    lengths: the square of one that is rounded errs by three times as much."""
+    parts = [torch.linalg.vecdot(some, some) for some in points.split(256, 1)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def kept(x: Tensor, y: Tensor, bandwidth: float, eps: float, metric: str, reduce: str) -> list[Tensor]:
-    """The winner of each column for reduce="target", (B, M), -1 for none; else (B, 0). Where one block is all, its excess and affinity
-    (B, N, M) and floor (B, N, 1); else (0,)."""
+    """The winner of each column for reduce="target", (B, M), -1 for none; else (B, 0). Where one block is all, its excess and
+    affinity (B, N, M) and floor (B, N, 1); else (0,)."""
     winner = x.new_empty(len(x), y.shape[1] if reduce == "target" else 0, dtype=torch.int64)
     pairs = len(x), x.shape[1], y.shape[1]
     return [winner, *(x.new_empty(shape if _one_block(x, y) else 0) for shape in (pairs, pairs, (*pairs[:2], 1)))]
@@ -179,7 +181,7 @@ def backward(
 
 
 def _matches(winner: Tensor, rows: slice | Tensor, n: int) -> tuple[Tensor, Tensor | None]:
-    """Where in a block of n rows in all the winner (b, M) of each column is, (b, 1, M), and whether it is there, None if all are."""
+    """Where in a block of n rows in all the winner (b, M) of each column is, (b, 1, M), and whether it is there; None: all are."""
     if isinstance(rows, slice):
         if not rows.start and rows.stop >= n:
             return winner.unsqueeze(-2), None
