@@ -67,8 +67,15 @@ class Tiling:
         index = ((t.nan_to_num(nan=0.0) - self.origin) / self.tile).floor_().clamp_(0, self.count - 1)
         return index.long(), t - (index * self.tile + (self.origin + self.tile / 2))
 
+    @property
+    def real(self) -> bool:
+        """Whether there is one tile, of the real bins and no others."""
+        return not self.origin and self.reach == self.bins.count == self.tile
+
     def fold(self, extended: Tensor) -> Tensor:
-        """Sum an extended range of bins, the last dimension, into the real ones."""
+        """Sum an extended range of bins, the last dimension, into the real ones; itself where it is these."""
+        if self.real:
+            return extended
         stretches = _stretches(self)
         if stretches is None:
             sums = extended.new_zeros(*extended.shape[:-1], self.bins.count + 1)
@@ -81,6 +88,8 @@ class Tiling:
 
     def unfold(self, gradient: Tensor) -> Tensor:
         """The transpose of `fold`: every extended bin's share of a gradient with respect to the real ones."""
+        if self.real:
+            return gradient
         stretches = _stretches(self)
         if stretches is None:
             extended = pad(gradient, (0, 1)).index_select(-1, _real_bins(self, gradient.device))

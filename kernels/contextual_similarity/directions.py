@@ -29,8 +29,9 @@ def forward(points: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
     least = 0 if mean is None else torch.linalg.vector_norm(mean, dim=-1, keepdim=True) * rounding
     zero = ~(length > least)  # NaN is one too, and stays
     scale = (0.5 / length).masked_fill_(zero, 0)
+    diagonal = torch.zeros_like(scale).masked_fill_(zero, 0.5 / math.sqrt(points.shape[-1]))
     # added to all, as a mask over all channels takes twice as long
-    return torch.addcmul(zero * (0.5 / math.sqrt(points.shape[-1])), vectors, scale), scale
+    return torch.addcmul(diagonal, vectors, scale), scale
 
 
 def backward(grad: Tensor, halves: Tensor, mean: Tensor | None, scale: Tensor, needs: list[bool]) -> list[Tensor]:
