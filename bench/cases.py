@@ -8,12 +8,14 @@ import dataclasses
 
 from huenet.kernels.common.cases import Timing, declared
 
+_MAIN = ("triton", "torch", "naive", "kornia", "monai", "pot", "pot_linear", "histc", "numpy")
 #: providers by tier: `all` those that implement the operator, `others` without our dense specification, where that takes too long,
-#: `main` without the slowest to start or to run, `ours` huenet's
+#: `main` without the slowest to start or to run, `small` with the one that is only slow to start, `ours` huenet's
 TIERS = {
     "all": None,
     "others": ("triton", "torch", "naive", "compiled", "keops"),
-    "main": ("triton", "torch", "naive", "kornia", "monai", "pot", "pot_linear", "histc", "numpy"),
+    "main": _MAIN,
+    "small": (*_MAIN, "compiled"),
     "ours": ("triton", "torch"),
     "compat": ("triton", "torch", "kornia_own", "monai_own", "formula"),
 }

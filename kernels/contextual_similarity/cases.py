@@ -24,6 +24,6 @@ _POINTS = Timing("contextual_similarity", bins=256)
 #: rows of the benchmark, by suite: side x side points of `bins` channels
 TIMINGS = {
     "quick": [Timing("contextual_similarity", side=16, bins=32)],
-    "cpu": [*_POINTS.vary(side=[16, 32]), *_POINTS.vary("others", side=[64])],
+    "cpu": [*_POINTS.vary("small", side=[16, 32]), *_POINTS.vary("others", side=[64])],
     "gpu": [*_POINTS.vary("all", side=[32, 64, 128]), *_POINTS.vary("ours", side=[256])],
 }

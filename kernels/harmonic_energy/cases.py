@@ -29,6 +29,6 @@ _POINTS = Timing("harmonic_energy", bins=48)
 #: rows of the benchmark, by suite: side x side points of `bins` components
 TIMINGS = {
     "quick": [Timing("harmonic_energy", side=16, bins=16)],
-    "cpu": [*_POINTS.vary(side=[16, 32]), *_POINTS.vary("others", side=[63])],
+    "cpu": [*_POINTS.vary("small", side=[16, 32]), *_POINTS.vary("others", side=[63])],
     "gpu": [*_POINTS.vary(side=[32, 64]), *_POINTS.vary("others", side=[128]), *_POINTS.vary("ours", side=[249])],
 }

@@ -53,7 +53,7 @@ TIMINGS = {
     "quick": [Timing("joint_histogram", side=64, bins=64)],
     "cpu": [
         Timing("joint_histogram", tier="all"),
-        *Timing("joint_histogram", side=64).vary(bins=[32, 64]),
+        *Timing("joint_histogram", side=64).vary("small", bins=[32, 64]),
         *Timing("joint_histogram", side=128).vary(bins=[32, 64, 256, 1024]),
         *_ROW.vary("ours", image=["constant"]),
     ],

@@ -76,7 +76,7 @@ def grown(operator: str, images: list[str]) -> dict[str, list[Timing]]:
         "quick": [Timing(operator, side=64, bins=64)],
         "cpu": [
             Timing(operator, tier="all"),
-            *small.vary(bins=[32, 64]),
+            *small.vary("small", bins=[32, 64]),
             *row.vary(side=[64, 128, 512]),
             *row.vary("ours", side=[1024, 2048, 4096]),
             *middle.vary(bins=[32, 64, 256, 1024]),
