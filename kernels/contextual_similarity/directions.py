@@ -3,7 +3,7 @@
     v = point - mean,    u = v / (2 |v|),      dL/dpoint = (G - 4 (G . u) u) / (2 |v|),      dL/dmean = - sum dL/dpoint
 
 A zero vector, which is one shorter than the rounding of point and mean too, gets the direction of (1, ..., 1), and no gradient.
-Only u and 1 / (2 |v|) are kept, where autograd would keep v too, and make half a dozen tensors of its size on the way back.
+Only u and 2 |v| are kept, where autograd would keep v too, and make half a dozen tensors of its size on the way back.
 """
 
 import math
@@ -17,7 +17,7 @@ from .reference import CANCELLED
 
 
 def kept(points: Tensor, mean: Tensor | None) -> list[Tensor]:
-    """What vectors were multiplied by, (..., 1)."""
+    """What vectors were divided by, (..., 1)."""
     return [points.new_empty(*points.shape[:-1], 1)]
 
 
@@ -28,15 +28,15 @@ def forward(points: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
     rounding = CANCELLED * torch.finfo(points.dtype).eps
     least = 0 if mean is None else torch.linalg.vector_norm(mean, dim=-1, keepdim=True) * rounding
     zero = ~(length > least)  # NaN is one too, and stays
-    scale = (0.5 / length).masked_fill_(zero, 0)
-    diagonal = torch.zeros_like(scale).masked_fill_(zero, 0.5 / math.sqrt(points.shape[-1]))
+    doubled = (2 * length).masked_fill_(zero, math.inf)
+    diagonal = torch.zeros_like(doubled).masked_fill_(zero, 0.5 / math.sqrt(points.shape[-1]))
     # added to all, as a mask over all channels takes twice as long
-    return torch.addcmul(diagonal, vectors, scale), scale
+    return torch.addcdiv(diagonal, vectors, doubled), doubled
 
 
-def backward(grad: Tensor, halves: Tensor, mean: Tensor | None, scale: Tensor, needs: list[bool]) -> list[Tensor]:
+def backward(grad: Tensor, halves: Tensor, mean: Tensor | None, doubled: Tensor, needs: list[bool]) -> list[Tensor]:
     along = torch.linalg.vecdot(grad, halves).mul_(-4).unsqueeze(-1)
-    slope = torch.addcmul(grad, along, halves).mul_(scale)  # 0 of zero vectors, but NaN stays
+    slope = torch.addcmul(grad, along, halves).div_(doubled)  # 0 of zero vectors, but NaN stays
     of_mean = -slope.sum_to_size(mean.shape) if needs[1] else grad.new_empty(0)
     return [slope if needs[0] else grad.new_empty(0), of_mean]
 

@@ -71,7 +71,7 @@ class _Block(NamedTuple):
 
 def _squares(points: Tensor) -> Tensor:
     """|points|^2, (B, N, C) -> (B, N), some at a time: those of every channel would be as many numbers as the points. Not by
-    lengths: the square of one that is rounded errs by three times as much."""
+    lengths, whose rounding their squares double."""
     parts = [torch.linalg.vecdot(some, some) for some in points.split(256, 1)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
