@@ -94,10 +94,15 @@ class Photos:
 
     def pictures(self, indices: Sequence[int]) -> Tensor:
         """Centre crops of the photos at `indices` as floats (B, C, size, size) in [0, 1]."""
-        chosen = torch.as_tensor(self.places(list(indices)), dtype=torch.long, device=self.images.device)
-        margin = (self.images.shape[-1] - self.size) // 2
+        places, margin = self.places(list(indices)), (self.images.shape[-1] - self.size) // 2
         inside = slice(margin, margin + self.size)
-        return self.handed_out(self.images[chosen, :, inside, inside]).float() / 255.0
+        if self.mapping is None:
+            cut = self.images[torch.as_tensor(places, device=self.images.device), :, inside, inside]
+        else:
+            cut, square = self.images.new_empty(len(places), self.images.shape[1], self.size, self.size), self.squares()
+            for picture, place in zip(cut, places.tolist()):
+                picture.numpy()[...] = square(place)[:, inside, inside]
+        return self.handed_out(cut).float() / 255.0
 
     def handed_out(self, cut: Tensor) -> Tensor:
         """Parts of some of the `images`, uint8 (B, ., H, W), with the channels of these photos."""

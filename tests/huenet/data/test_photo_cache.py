@@ -54,8 +54,9 @@ def test_a_file_that_was_cut_short_is_told_of(tmp_path: Path) -> None:
     cached = cached_folder(tmp_path / "photos", 32, tmp_path / "cache", recursive=True)
     (pixels,) = (tmp_path / "cache").glob("*.uint8")
     os.truncate(pixels, pixels.stat().st_size - 1)
-    with pytest.raises(ValueError, match=r"must hold .* bytes of photo 3, got .*: was it cut short"):
-        cached.digest()
+    for read in (cached.digest, lambda: cached.pictures([3])):
+        with pytest.raises(ValueError, match=r"must hold .* bytes of photo 3, got .*: was it cut short"):
+            read()
 
 
 def test_only_what_has_changed_is_decoded_again(tmp_path: Path, decoded: list[str]) -> None:
