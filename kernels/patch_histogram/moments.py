@@ -77,18 +77,22 @@ class Moments:
 
     def counts(self, x: Tensor) -> Tensor:
         """Pixels -> the histograms of their cells, (B, C, H / cell, W / cell, K)."""
-        s, v = self._locate(x)
-        index = self._index(s.int(), self.slots, -self.first).long()  # which is what scattered additions take
-        sums = self._packed(x, index, v) if self.packed else self._separate(x, index, v)
+        sums = (self._packed if self.packed else self._separate)(x, *self._in_slots(x))
         counts = (sums @ self.matrix).to(x.dtype)
         return counts.view(*x.shape[:2], x.shape[2] // self.cell, x.shape[3] // self.cell, -1)
+
+    def _in_slots(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Where in (B, C, cell rows, cell columns, slots) each pixel counts, int64, which is what scattered additions take; and its
+        v, float64. Lists."""
+        s, v = self._locate(x)
+        return self._index(s.int(), self.slots, -self.first).long(), v.double().view(-1)
 
     def _packed(self, x: Tensor, index: Tensor, v: Tensor) -> Tensor:
         """The numbers of pixels and sums of v by slot, (cells, 2 * slots), which are added as one: `unit` times the former, and the
         latter, which are at most half of it."""
         unit = 1 << (self.cell**2).bit_length()
         sums = x.new_zeros(x.numel() // self.cell**2, self.slots, dtype=torch.float64)
-        sums.view(-1).scatter_add_(0, index, v.double().add_(unit).view(-1))
+        sums.view(-1).scatter_add_(0, index, v.add_(unit))
         both = x.new_empty(len(sums), 2, self.slots)
         pixels = both[:, 0].copy_((sums * (1 / unit)).round_())
         both[:, 1] = sums.sub_(pixels, alpha=unit)
@@ -96,7 +100,6 @@ class Moments:
 
     def _separate(self, x: Tensor, index: Tensor, v: Tensor) -> Tensor:
         """The sums of v^j by slot, (cells, terms * slots), float64."""
-        v = v.double().view(-1)
         cells = x.numel() // self.cell**2
         sums = v.new_zeros(len(self.matrix) // self.slots, cells * self.slots)
         power = torch.ones_like(v)
