@@ -52,7 +52,7 @@ class Budget(NamedTuple):
 
 
 #: a core does so many at a time, as they stay in its cache
-CPU_BUDGET = Budget(1 << 15, 1 << 17)
+CPU_BUDGET = Budget(1 << 16, 1 << 17)
 #: any other device must be given more at a time than it takes to launch a kernel; chosen and not measured
 DEVICE_BUDGET = Budget(1 << 22, 1 << 24)
 

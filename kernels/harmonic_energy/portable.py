@@ -14,6 +14,8 @@ DISTANCES = {"l1": 1.0, "l2": 2.0}
 #: points on a tile's side: on a CPU the two or three tiles in use stay in the cache; other devices get enough work at a time, and
 #: there the backward pass of a tile takes memory in proportion to its dimension, see `_side`
 CPU_SIDE, DEVICE_SIDE, DEVICE_VALUES = 256, 1024, 1 << 27
+#: pairs up to which one tile is all on a CPU: its distances are kept, 8 MB, which saves more than a cache does
+CPU_KEPT = 1 << 20
 
 
 def _side(features: Tensor, outputs: Tensor) -> int:
@@ -22,9 +24,19 @@ def _side(features: Tensor, outputs: Tensor) -> int:
     return budget(features, CPU_SIDE, max(32, min(DEVICE_SIDE, math.isqrt(DEVICE_VALUES // widest))))
 
 
-def _tiles(batch: int, points: int, side: int) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
+def _is_one_tile(features: Tensor, outputs: Tensor) -> bool:
+    batch, points = features.shape[:2]
+    return batch * points**2 <= budget(features, CPU_KEPT, _side(features, outputs) ** 2)
+
+
+def _tiles(features: Tensor, outputs: Tensor) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     """Images and points of the rows and of the columns of each tile on or above the diagonal; small images several at a time."""
-    together = max(side * side // max(points * points, 1), 1)
+    batch, points = features.shape[:2]
+    if _is_one_tile(features, outputs):
+        side, together = max(points, 1), max(batch, 1)
+    else:
+        side = _side(features, outputs)
+        together = max(side * side // points**2, 1)
     for image in range(0, batch, together):
         images = slice(image, image + together)
         for row in range(0, points, side):
@@ -53,7 +65,7 @@ def _add_slopes(sums: Tensor, factor: Tensor, points: Tensor, rows: tuple, colum
 def kept(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> list[Tensor]:
     """Distances of features and of outputs, (B, N, N) each, where one tile is all; else (0,)."""
     batch, points = features.shape[:2]
-    shape = (batch, points, points) if batch * points**2 <= _side(features, outputs) ** 2 else (0,)
+    shape = (batch, points, points) if _is_one_tile(features, outputs) else (0,)
     return [features.new_empty(shape), features.new_empty(shape)]
 
 
@@ -61,7 +73,7 @@ def forward(features: Tensor, outputs: Tensor, sigma: float, distance: str) -> t
     """(B, N, D), (B, N, E) -> (B,) and what is kept."""
     energy = features.new_zeros(len(features), dtype=torch.float64)
     held = kept(features, outputs, sigma, distance)
-    for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
+    for rows, columns in _tiles(features, outputs):
         near, apart = _distances(features, rows, columns, 1.0), _distances(outputs, rows, columns, DISTANCES[distance])
         if held[0].numel():
             held = [near, apart]
@@ -79,7 +91,7 @@ def backward(
     order, whole = DISTANCES[distance], features_apart.numel() > 0
     # float64, as signs cancel over many tiles
     sums = [points.new_zeros(points.shape if need else 0, dtype=torch.float64) for points, need in zip((features, outputs), needs)]
-    for rows, columns in _tiles(*features.shape[:2], _side(features, outputs)):
+    for rows, columns in _tiles(features, outputs):
         near = features_apart if whole else _distances(features, rows, columns, 1.0)
         weights = torch.exp(near * (-1 / sigma**2))
         # slopes of |.|_1 are signs, which need no distances

@@ -43,6 +43,7 @@ def energy(**arguments):
 @pytest.fixture(params=[4, 256], ids="tiles of {}".format)
 def side(request, monkeypatch) -> int:
     monkeypatch.setattr(PORTABLE, "CPU_SIDE", request.param)
+    monkeypatch.setattr(PORTABLE, "CPU_KEPT", request.param**2)
     return request.param
 
 
