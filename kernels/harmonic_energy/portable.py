@@ -1,5 +1,5 @@
-"""Harmonic energy in square tiles of pairs, which are made again for the backward pass: nothing of size N x N is stored, and
-nothing but the points is kept, and the distances where one tile is all. A tile off the diagonal serves both orders of its pairs."""
+"""Harmonic energy in square tiles of pairs, which are made again for the backward pass: nothing but the points is kept, unless all
+pairs are one tile, whose distances are. A tile off the diagonal serves both orders of its pairs."""
 
 import math
 from collections.abc import Iterator
@@ -25,6 +25,7 @@ def _side(features: Tensor, outputs: Tensor) -> int:
 
 
 def _is_one_tile(features: Tensor, outputs: Tensor) -> bool:
+    """Whether all pairs of all images are one tile."""
     batch, points = features.shape[:2]
     return batch * points**2 <= budget(features, CPU_KEPT, _side(features, outputs) ** 2)
 

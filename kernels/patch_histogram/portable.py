@@ -15,8 +15,8 @@ from .direct import Direct
 from .moments import Moments
 from .patches import Patches
 
-#: numbers held at a time, of cells and PER_PIXEL for each of their pixels: on a CPU what stays in the cache, on other devices
-#: enough to keep them busy (chosen, not measured)
+#: numbers held at a time, of cells and PER_PIXEL for each of their pixels: on a CPU some MB, as smaller pieces take longer in calls
+#: than their caches gain, on other devices enough to keep them busy (chosen, not measured)
 CPU_COUNTS, DEVICE_COUNTS = 1 << 20, 1 << 26
 PER_PIXEL = 6
 #: pixels up to which other cores would be waited for longer than they help
