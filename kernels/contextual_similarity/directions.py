@@ -37,7 +37,7 @@ def forward(points: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
 def backward(grad: Tensor, halves: Tensor, mean: Tensor | None, doubled: Tensor, needs: list[bool]) -> list[Tensor]:
     along = torch.linalg.vecdot(grad, halves).mul_(-4).unsqueeze(-1)
     slope = torch.addcmul(grad, along, halves).div_(doubled)  # 0 of zero vectors, but NaN stays
-    of_mean = -slope.sum_to_size(mean.shape) if needs[1] else grad.new_empty(0)
+    of_mean = grad.new_empty(0) if mean is None or not needs[1] else -slope.sum_to_size(mean.shape)
     return [slope if needs[0] else grad.new_empty(0), of_mean]
 
 
