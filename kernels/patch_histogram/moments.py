@@ -89,7 +89,7 @@ class Moments:
 
     def _packed(self, x: Tensor, index: Tensor, v: Tensor) -> Tensor:
         """The numbers of pixels and sums of v by slot, (cells, 2 * slots), which are added as one: `unit` times the former, and the
-        latter, which are at most half of it."""
+        latter, which are at most half of it. In place of v."""
         unit = 1 << (self.cell**2).bit_length()
         sums = x.new_zeros(x.numel() // self.cell**2, self.slots, dtype=torch.float64)
         sums.view(-1).scatter_add_(0, index, v.add_(unit))
